@@ -1,0 +1,1 @@
+"""Names that connectors know from elsewhere, and what became of them."""

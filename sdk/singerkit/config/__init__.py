@@ -1,0 +1,1 @@
+"""Settings: which there are, and how files and the environment become one config."""

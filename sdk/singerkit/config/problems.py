@@ -1,0 +1,114 @@
+"""What is wrong with a config, in words: one line for each rule of the schema that it breaks.
+
+Lines are made from path and rule alone, since a value could be a secret.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from singerkit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+_Path: TypeAlias = tuple[str | int, ...]
+
+
+def config_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Give one line for each rule that the config breaks, from path and rule alone: a value could be a secret.
+
+    Errors: ``ConfigurationError`` when the schema itself is wrong, which only the connector's author can mend.
+    """
+    # Imported here: it costs start-up time, and `--help` and `--about` check nothing.
+    import jsonschema_rs
+
+    try:
+        validator = jsonschema_rs.validator_for(dict(schema), validate_formats=False, offline=True)
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        place = _path_text(tuple(getattr(error, "instance_path", ()))) or "its root"
+        raise ConfigurationError(
+            f"the connector's own schema of its settings is not valid JSON Schema at {place}: report it to its author"
+        ) from None
+    known = list(schema.get("properties") or {})
+    problems = [line for error in validator.iter_errors(dict(config)) for line in _problem_lines(error, known)]
+    return list(dict.fromkeys(problems))
+
+
+def _problem_lines(error: Any, known: Sequence[str]) -> Iterator[str]:
+    """Give the lines for one broken rule; the message that jsonschema-rs gives is never used, it holds the value."""
+    path: _Path = tuple(error.instance_path)
+    rule, wanted = error.kind.name, error.kind.value
+    if rule in ("anyOf", "oneOf") and (inner := _intended_branch(error)):
+        for part in inner:
+            yield from _problem_lines(part, known)
+    elif rule in ("required", "dependentRequired"):
+        yield f"{_path_text((*path, wanted))}: is required"
+    elif rule in ("additionalProperties", "unevaluatedProperties"):
+        for name in wanted:
+            hint = suggestion(name, known) if not path else ""
+            yield f"{_path_text((*path, name))}: is not a known setting{hint}"
+    else:
+        yield f"{_path_text(path) or 'config'}: {_RULES.get(rule, _any_rule(rule))(wanted)}"
+
+
+def _intended_branch(error: Any) -> list[Any]:
+    """Find the one alternative that the user meant: the only one whose type and constants fit; else nothing."""
+    branches: Iterable[list[Any]] = getattr(error.kind, "context", None) or ()
+    fitting = [branch for branch in branches if not any(_shows_another_form(part, error) for part in branch)]
+    return fitting[0] if len(fitting) == 1 else []
+
+
+def _shows_another_form(part: Any, whole: Any) -> bool:
+    is_here = list(part.instance_path) == list(whole.instance_path)
+    return part.kind.name == "const" or (is_here and part.kind.name in ("type", "enum"))
+
+
+def _path_text(path: _Path) -> str:
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
+def _any_rule(rule: str) -> Callable[[Any], str]:
+    return lambda _wanted: f"breaks the rule '{rule}' of its schema"
+
+
+def _type_text(types: Sequence[str]) -> str:
+    return "has to be " + " or ".join(sorted(types, key=lambda name: name == "null"))
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
+
+
+#: What to say about a rule of the schema; each gets the rule's own value, which the connector's author wrote.
+_RULES: Mapping[str, Callable[[Any], str]] = {
+    "type": _type_text,
+    "enum": lambda values: f"has to be one of {_listed(values)}",
+    "const": lambda value: f"has to be {_listed([value])}",
+    "minimum": lambda limit: f"has to be at least {limit}",
+    "maximum": lambda limit: f"has to be at most {limit}",
+    "exclusiveMinimum": lambda limit: f"has to be more than {limit}",
+    "exclusiveMaximum": lambda limit: f"has to be less than {limit}",
+    "multipleOf": lambda limit: f"has to be a multiple of {limit}",
+    "minLength": lambda limit: f"has to have at least {limit} characters",
+    "maxLength": lambda limit: f"has to have at most {limit} characters",
+    "minItems": lambda limit: f"has to have at least {limit} items",
+    "maxItems": lambda limit: f"has to have at most {limit} items",
+    "uniqueItems": lambda _: "must not have an item twice",
+    "minProperties": lambda limit: f"has to have at least {limit} members",
+    "maxProperties": lambda limit: f"has to have at most {limit} members",
+    "pattern": lambda pattern: f"has to match the pattern {pattern}",
+    "anyOf": lambda _: "has none of the forms that it may have",
+    "oneOf": lambda _: "has none of the forms that it may have, or several",
+    "falseSchema": lambda _: "is not allowed here",
+}
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """Give ``; did you mean ...`` when a known name is close, else nothing."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""

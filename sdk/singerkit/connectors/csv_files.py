@@ -1,0 +1,159 @@
+"""CSV files that keep their meaning while they grow: rows go under the header that is there, columns are only added.
+
+A file is scanned by counting quote characters: with an even count before it, a line end is the end of a row. So the
+rows that are there are never parsed and written anew, and keep every byte.
+
+Null is an empty field, an empty text is a pair of quote characters. (The only column of a file is always quoted, so
+there the two look the same.)
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+from singerkit.connectors.output_files import OutputFile
+from singerkit.errors import ConfigurationError
+
+logger = logging.getLogger("target-csv")
+
+_LINE_END = "\r\n"
+_ROW_END = re.compile(rb"\r?\n")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How fields stand in a file; each of the two is one ASCII character."""
+
+    delimiter: str = ","
+    quotechar: str = '"'
+
+
+class CSVFile:
+    """The CSV file of one stream: its header, and rows under it. One thread at a time.
+
+    Errors: those of ``OutputFile``, from every method; ``ConfigurationError`` for a file that is not CSV of this
+    dialect, or names a column twice.
+    """
+
+    def __init__(self, file: OutputFile, dialect: Dialect) -> None:
+        """Read the header, and cut off a row that was not written to its end."""
+        self._file = file
+        self._dialect = dialect
+        self._quote = dialect.quotechar.encode()
+        self._header_size = 0
+        self.columns: list[str] = []
+        #: Stands for an empty text among the fields: what no field can hold.
+        self.empty_text = token_hex(16)
+        if file.size:
+            self._read_header()
+            self._mend_end()
+
+    def add_columns(self, names: Iterable[str]) -> None:
+        """Let the header have these columns, new ones at its end; rows that are there get empty fields for them."""
+        known = set(self.columns)
+        added = [name for name in names if name not in known]
+        if not added:
+            return
+        columns = [*self.columns, *added]
+        header = self._encoded([[name or self.empty_text for name in columns]])
+        if self.columns:
+            self._file.replace(self._widened(header, len(added)))
+        else:
+            self._file.append(header)
+        self._header_size = len(header)
+        self.columns = columns
+
+    def append(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows: fields in the order of the columns, each a text, a number or None. On return they are on the disk.
+
+        Errors: ``UnicodeEncodeError`` for a text with a lone surrogate, which no file of UTF-8 can hold.
+        """
+        self._file.append(self._encoded(rows))
+
+    def _encoded(self, rows: Iterable[Sequence[Any]]) -> bytes:
+        buffer = io.StringIO(newline="")
+        dialect = self._dialect
+        writer = csv.writer(buffer, delimiter=dialect.delimiter, quotechar=dialect.quotechar, lineterminator=_LINE_END)
+        writer.writerows(rows)
+        return buffer.getvalue().replace(self.empty_text, dialect.quotechar * 2).encode()
+
+    # The file as it is found
+
+    def _read_header(self) -> None:
+        end = self._first_row_end()
+        data = b""
+        for chunk in self._file.chunks():
+            data += chunk
+            if len(data) >= end:
+                break
+        self._header_size = end
+        try:
+            self.columns = self._fields(data[:end].decode("utf-8-sig"))
+        except (UnicodeDecodeError, csv.Error):
+            raise ConfigurationError(
+                f"'{self._file.path}' is not a CSV file in UTF-8: its header can't be read"
+            ) from None
+        twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
+        if twice:
+            raise ConfigurationError(f"'{self._file.path}' has the column '{twice[0]}' twice")
+
+    def _fields(self, line: str) -> list[str]:
+        dialect = self._dialect
+        rows = csv.reader([line], delimiter=dialect.delimiter, quotechar=dialect.quotechar)
+        return next(rows, [])
+
+    def _first_row_end(self) -> int:
+        """Give where the first row ends; a file of one row without a line end gets one."""
+        for start, outside in self._outside_quotes(0):
+            found = outside.find(b"\n")
+            if found >= 0:
+                return start + found + 1
+        self._file.append(_LINE_END.encode())
+        return self._file.size
+
+    def _mend_end(self) -> None:
+        end = self._header_size
+        for start, outside in self._outside_quotes(end):
+            found = outside.rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+        excess = self._file.size - end
+        if excess:
+            logger.warning("'%s': cut off the last %d bytes, a row not written to its end", self._file.path, excess)
+            self._file.cut(end)
+
+    def _outside_quotes(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Give what stands outside quotes, from an offset on, with its offset."""
+        inside = False
+        for chunk in self._file.chunks(start=start):
+            for number, segment in enumerate(chunk.split(self._quote)):
+                if number:
+                    inside = not inside
+                    start += 1
+                if not inside:
+                    yield start, segment
+                start += len(segment)
+
+    def _widened(self, header: bytes, count: int) -> Iterator[bytes]:
+        """Give the file with another header, and so many empty fields at the end of each row."""
+        yield header
+        fields = self._dialect.delimiter.encode() * count
+        inside = False
+        rest = b""
+        for chunk in self._file.chunks(start=self._header_size):
+            data = rest + chunk
+            # A carriage return at the end may belong to a line end of which the other half is still to come.
+            rest = b"\r" if data.endswith(b"\r") else b""
+            segments = data.removesuffix(rest).split(self._quote)
+            for number in range(inside, len(segments), 2):
+                segments[number] = _ROW_END.sub(lambda end: fields + end[0], segments[number])
+            inside ^= (len(segments) - 1) % 2 == 1
+            yield self._quote.join(segments)
+        yield rest

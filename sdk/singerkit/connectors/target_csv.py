@@ -1,0 +1,186 @@
+"""target-csv: writes CSV files, one for each stream.
+
+The first header comes from the schema. Whatever comes later, a column never moves and never loses its name: values go
+under the column that is called like their property, and new properties become new columns at the end. Objects and
+arrays are written as JSON, booleans as ``true`` and ``false``, numbers with every digit; null is an empty field and an
+empty text a pair of quote characters. When a batch is acknowledged it is on the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from singerkit import BatchSink
+from singerkit import typing as th
+from singerkit.connectors.csv_files import CSVFile, Dialect
+from singerkit.connectors.file_target import LOAD_METHOD, FileTarget, StreamFile
+from singerkit.errors import ConfigurationError, DataError
+from singerkit.records.columns import LeftOut, Values, as_json, column_schemas, columns_of, types_in
+from singerkit.records.json_text import json_text
+
+_NUMBERS = {int, float, Decimal}
+_NESTED = {dict, list}
+_TRUTHS = {True: "true", False: "false"}
+
+
+class CSVSink(BatchSink):
+    """Appends the records of a stream to its file."""
+
+    exact_numbers = True
+    parse_datetimes = False
+
+    def __init__(
+        self, target: TargetCSV, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(target, stream_name, schema, key_properties)
+        self._names = list(schema.get("properties") or {})
+        self._left_out = LeftOut(self.logger, self._names)
+        self._target_csv = target
+
+    def setup(self) -> None:
+        """Open the file, and let it have a column for each property."""
+        column_schemas(self.schema, self.stream_name)
+        self._opened: StreamFile
+        self._opened, self._csv = self._target_csv.open_csv(self.stream_name)
+        with self._opened.lock:
+            self._csv.add_columns(self._names)
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Append the records, and wait until they are on the disk."""
+        records = context["records"]
+        self._left_out.look_at(records)
+        values = dict(zip(self._names, columns_of(records, self._names), strict=True))
+        with self._opened.lock:
+            nothing = [None] * len(records)
+            fields = [self._fields(values.get(name, nothing)) for name in self._csv.columns]
+            try:
+                self._csv.append(zip(*fields, strict=True))
+            except UnicodeEncodeError:
+                raise DataError("a text holds half a character (a lone surrogate), which UTF-8 can't say") from None
+
+    def clean_up(self) -> None:
+        """Say what was left out."""
+        self._left_out.report()
+
+    def _fields(self, values: Values) -> Values:
+        types = types_in(values)
+        if types <= _NUMBERS:
+            return values
+        if types == {bool}:
+            return list(map(_TRUTHS.get, values))
+        if types <= _NESTED:
+            return as_json(values)
+        if types != {str}:
+            return [_field(value, self._csv.empty_text) for value in values]
+        if "" in values:
+            return [self._csv.empty_text if value == "" else value for value in values]
+        return values
+
+
+def _field(value: Any, empty_text: str) -> Any:
+    if value is None or type(value) in _NUMBERS:
+        return value
+    return (value or empty_text) if isinstance(value, str) else json_text(value)
+
+
+class TargetCSV(FileTarget):
+    """Writes CSV files, one for each stream."""
+
+    name = "target-csv"
+    default_sink_class = CSVSink
+    config_jsonschema = th.PropertiesList(
+        th.Property(
+            "output_path",
+            th.StringType,
+            title="Folder",
+            description="The folder for the files; it is made if it is not there. The working folder when not set.",
+        ),
+        th.Property("destination_path", th.StringType, title="Folder", description="Another name for `output_path`."),
+        th.Property(
+            "file_naming_scheme",
+            th.StringType,
+            default="{stream_name}.csv",
+            title="File names",
+            description="How files are called, with `{stream_name}`, `{datestamp}` and `{timestamp}` in it.",
+        ),
+        th.Property(
+            "datestamp_format",
+            th.StringType,
+            default="%Y-%m-%d",
+            title="Form of dates",
+            description="How `{datestamp}` is written: the day on which the run began, in UTC.",
+        ),
+        th.Property(
+            "timestamp_format",
+            th.StringType,
+            default="%Y-%m-%d.T%H%M%S",
+            title="Form of times",
+            description="How `{timestamp}` is written: when the run began, in UTC.",
+        ),
+        th.Property(
+            "delimiter",
+            th.StringType(min_length=1, max_length=1),
+            default=",",
+            title="Delimiter",
+            description="What stands between two fields: one ASCII character.",
+        ),
+        th.Property(
+            "quotechar",
+            th.StringType(min_length=1, max_length=1),
+            default='"',
+            title="Quote character",
+            description="What stands around a field that holds a delimiter or a line end: one ASCII character.",
+        ),
+        LOAD_METHOD,
+    ).to_dict()
+
+    def __init__(self, **arguments: Any) -> None:
+        """Take in the config; see ``Target``.
+
+        Errors: ``ConfigurationError`` for a name or character that can't be used.
+        """
+        super().__init__(**arguments)
+        self._csv_files: dict[str, CSVFile] = {}
+        self._dialect = _dialect(self.config)
+        self.file_name("")
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return Path(self.config.get("output_path") or self.config.get("destination_path") or ".")
+
+    def file_name(self, stem: str) -> str:
+        """Give the name of the file."""
+        scheme: str = self.config.get("file_naming_scheme") or "{stream_name}.csv"
+        now = self.started_at
+        name = scheme
+        for field, text in {
+            "{datestamp}": now.strftime(self.config.get("datestamp_format") or "%Y-%m-%d"),
+            "{timestamp}": now.strftime(self.config.get("timestamp_format") or "%Y-%m-%d.T%H%M%S"),
+        }.items():
+            name = name.replace(field, text)
+        if "/" in name or "\0" in name or "{" in name.replace("{stream_name}", ""):
+            raise ConfigurationError(
+                "file_naming_scheme: has to be a file's name, with no folder, and no other fields than {stream_name}, "
+                "{datestamp} and {timestamp}"
+            )
+        return name.replace("{stream_name}", stem)
+
+    def open_csv(self, stream: str) -> tuple[StreamFile, CSVFile]:
+        """Give a stream's file, the same however often it is asked for."""
+        opened = self.open_file(stream)
+        name = opened.file.path.name
+        if name not in self._csv_files:
+            self._csv_files[name] = CSVFile(opened.file, self._dialect)
+        return opened, self._csv_files[name]
+
+
+def _dialect(config: Any) -> Dialect:
+    dialect = Dialect(config.get("delimiter") or ",", config.get("quotechar") or '"')
+    characters = dialect.delimiter + dialect.quotechar
+    if not characters.isascii() or "\n" in characters or "\r" in characters or dialect.delimiter == dialect.quotechar:
+        raise ConfigurationError("delimiter and quotechar: have to be two different ASCII characters, no line ends")
+    return dialect

@@ -1,0 +1,1 @@
+"""Files: what they are called, where they are, how they are written."""

@@ -1,0 +1,1 @@
+"""Talking to HTTP APIs: functions and values, which know nothing of streams."""

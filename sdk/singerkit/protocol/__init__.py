@@ -1,0 +1,1 @@
+"""The Singer protocol: messages, their encoding, reading, writing, and the catalog."""

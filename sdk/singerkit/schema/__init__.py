@@ -1,0 +1,1 @@
+"""JSON Schema: reading, references, sources."""

@@ -1,0 +1,1 @@
+"""SQL: tables made, adapted, filled and read, whatever the database."""

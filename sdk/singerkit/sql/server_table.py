@@ -1,0 +1,195 @@
+"""A table on a server: a batch is one transaction, and goes through a staging table where rows are replaced."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from singerkit.records.columns import Values, as_json, columns_of
+from singerkit.sql import kinds
+from singerkit.sql.delimited import Texts
+from singerkit.sql.dialect import Dialect, Layout
+from singerkit.sql.names import column_names, listed, quoted
+from singerkit.sql.tables import (
+    DELETED_AT,
+    EVOLVE,
+    VERSION,
+    RefusedRow,
+    Table,
+    TablePlan,
+    fitting,
+    located,
+    settled,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Run(Protocol):
+    """Does ``work(cursor)`` in one transaction; see ``ServerDatabase.run``."""
+
+    def __call__(self, work: Callable[[Any], Any], *, repeatable: bool = True) -> Any:
+        """Do it."""
+
+
+class ServerTable(Table):
+    """A table on a server, and the statements that fill it."""
+
+    def __init__(self, dialect: Dialect, run: Run, schema: str, name: str) -> None:
+        super().__init__()
+        self._dialect = dialect
+        self._run = run
+        self._schema = schema
+        self._plain_name = name
+        self._name = f"{quoted(schema)}.{quoted(name)}"
+        self.columns: dict[str, str] = {}
+        self._policy = EVOLVE
+        self._types: dict[str, str] = {}
+        self._keys: tuple[str, ...] = ()
+        self._is_unique = False
+        #: Keys of several types: as JSON, 1 and "1" differ in a column of texts too.
+        self._json_keys: set[str] = set()
+
+    def adapt(self, plan: TablePlan) -> None:
+        """Make the table, or add columns, widen types, let columns be null and change its key, as the plan needs."""
+        self._run(lambda cursor: self._adapt(cursor, plan))
+
+    def _adapt(self, cursor: Any, plan: TablePlan) -> None:
+        dialect = self._dialect
+        layout = dialect.layout(cursor, self._schema, self._plain_name)
+        self.columns = column_names(list(plan.kinds), layout.types, dialect.names)
+        self._keys = tuple(self.columns[key] for key in plan.keys)
+        wanted = {
+            self.columns[name]: dialect.type_of_kind(kind, plan.scales.get(name), is_key=name in plan.keys)
+            for name, kind in plan.kinds.items()
+        }
+        self._policy = plan.policy
+        if layout.types:
+            self.columns, wanted = settled(plan, layout.types, self.columns, wanted, dialect.wider)
+            self._evolve(cursor, layout, wanted)
+        else:
+            self._create(cursor, wanted)
+        found = dialect.layout(cursor, self._schema, self._plain_name)
+        self._types = {column: found.types[column] for column in self.columns.values()}
+        self._is_unique = bool(self._keys) and set(found.primary_key) == set(self._keys) and not found.merges_by_others
+        self._json_keys = {self.columns[key] for key in plan.keys if plan.kinds[key] in (kinds.JSON, kinds.MIXED)}
+
+    def _create(self, cursor: Any, wanted: Mapping[str, str]) -> None:
+        columns = [f"{quoted(name)} {column_type}" for name, column_type in wanted.items()]
+        if self._keys:
+            columns.append(f"PRIMARY KEY ({listed(self._keys)})")
+        cursor.execute(f"CREATE TABLE {self._name} ({', '.join(columns)})")
+
+    def _evolve(self, cursor: Any, layout: Layout, wanted: Mapping[str, str]) -> None:
+        dialect = self._dialect
+        if self._policy != EVOLVE:
+            return
+        if layout.primary_key and set(layout.primary_key) != set(self._keys) and set(layout.primary_key) <= set(wanted):
+            # Rows that differ in the new keys only have to be possible.
+            dialect.drop_primary_key(cursor, self._schema, self._plain_name)
+        for column in sorted(layout.required - set(self._keys)):
+            cursor.execute(dialect.allow_null(self._name, column, layout.types[column]))
+        for column, column_type in wanted.items():
+            if column not in layout.types:
+                cursor.execute(f"ALTER TABLE {self._name} ADD COLUMN {quoted(column)} {column_type}")
+                continue
+            existing = layout.types[column]
+            wider = dialect.wider(existing, column_type)
+            if wider != existing:
+                cursor.execute(dialect.change_type(self._name, column, existing, wider))
+
+    def store(self, records: Sequence[dict[str, Any]], *, remove_deleted: bool) -> None:
+        """Store records in one transaction; the last one of a key wins.
+
+        Errors: ``DataError`` naming the column and the type of a value that the server refuses.
+        """
+        columns = columns_of(records, list(self.columns))
+        texts = self._fit(columns)
+        if self._keys:
+            kept = self._last_of_each_key(columns, texts)
+            if kept is not None:
+                texts = [[column[number] for number in kept] for column in texts]
+        try:
+            self._run(
+                lambda cursor: self._store(cursor, texts, remove_deleted=remove_deleted), repeatable=bool(self._keys)
+            )
+        except RefusedRow as error:
+            raise located(error, self._types, columns) from None
+
+    def _store(self, cursor: Any, texts: Sequence[Texts], *, remove_deleted: bool) -> None:
+        columns = list(self._types)
+        if self._keys:
+            staged = self._dialect.stage(cursor, self._name, columns)
+            self._dialect.fill(cursor, staged, columns, texts)
+            for statement in self._dialect.merge(self._name, staged, columns, self._keys, unique=self._is_unique):
+                cursor.execute(statement)
+            self._dialect.unstage(cursor, staged)
+        else:
+            self._dialect.fill(cursor, self._name, columns, texts)
+        if remove_deleted:
+            cursor.execute(f"DELETE FROM {self._name} WHERE {quoted(self.columns[DELETED_AT])} IS NOT NULL")  # noqa: S608
+
+    def retire(self, version: int, *, deleted_at: str | None) -> None:
+        """Remove the rows of older versions, or mark them."""
+        of_row = quoted(self.columns[VERSION])
+        older = f"({of_row} < {version:d} OR {of_row} IS NULL)"
+        statement = f"DELETE FROM {self._name} WHERE {older}"  # noqa: S608 - quoted
+        if deleted_at is not None:
+            mark = quoted(self.columns.get(DELETED_AT, ""))
+            moment = [datetime.fromisoformat(deleted_at)]
+            (text,), _ = self._dialect.fitted(moment, self._types[self.columns[DELETED_AT]])
+            statement = f"UPDATE {self._name} SET {mark} = '{text}' WHERE {older} AND {mark} IS NULL"  # noqa: S608
+        self._run(lambda cursor: cursor.execute(statement))
+
+    # Values on their way
+
+    def _fit(self, columns: Sequence[Values]) -> list[Texts]:
+        """Give the values as the server reads them, and widen the columns that can't hold them."""
+        texts: list[Texts] = []
+        for values, (column, column_type) in zip(columns, list(self._types.items()), strict=True):
+            if column in self._json_keys and not column_type.startswith("json"):
+                values = as_json(values)
+            text, needed = self._dialect.fitted(values, column_type)
+            if needed != column_type and self._policy != EVOLVE:
+                kept = self._fitting(values, column, column_type)
+                text, _ = self._dialect.fitted(kept, column_type)
+            elif needed != column_type:
+                self._widen(column, column_type, needed)
+                text, _ = self._dialect.fitted(values, self._types[column])
+            texts.append(text)
+        return texts
+
+    def _fitting(self, values: Values, column: str, column_type: str) -> Values:
+        def fits(value: Values) -> bool:
+            return self._dialect.fitted(value, column_type)[1] == column_type
+
+        kept = fitting(values, column, column_type, fits, self._policy)
+        self.unfit[column] += kept.count(None) - list(values).count(None)
+        return kept
+
+    def _widen(self, column: str, before: str, after: str) -> None:
+        statement = self._dialect.change_type(self._name, column, before, after)
+        logger.info("Table %s: column %s becomes %s to hold what comes", self._name, quoted(column), after)
+
+        def change(cursor: Any) -> str:
+            cursor.execute(statement)
+            return self._dialect.layout(cursor, self._schema, self._plain_name).types[column]
+
+        self._types[column] = self._run(change)
+
+    def _last_of_each_key(self, columns: Sequence[Values], texts: Sequence[Texts]) -> list[int] | None:
+        """Give the numbers of the rows that no later one replaces; ``None`` when that is all of them."""
+        names = list(self._types)
+        keyed = [self._comparable(columns[n], texts[n], self._types[names[n]]) for n in map(names.index, self._keys)]
+        last = {key: number for number, key in enumerate(zip(*keyed, strict=True))}
+        return None if len(last) == len(columns[0]) else sorted(last.values())
+
+    @staticmethod
+    def _comparable(values: Values, texts: Texts, column_type: str) -> Sequence[Any]:
+        """Give what is equal where the server finds the keys equal: numbers and instants by value, the rest as text."""
+        return values if column_type.startswith(_BY_VALUE) else texts
+
+
+_BY_VALUE = ("numeric", "decimal", "double", "real", "float", "timestamp", "datetime")

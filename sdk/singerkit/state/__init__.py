@@ -1,0 +1,1 @@
+"""How far a tap has come, and which state a target may release."""

@@ -1,0 +1,1 @@
+"""What a run says of itself: the log, kept free of secrets, and the metrics in it."""

@@ -1,0 +1,37 @@
+"""The shapes that travel through singerkit, by the names authors know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+#: One row of a stream: property name to value.
+Record: TypeAlias = dict[str, Any]
+#: What tells one partition of a stream from another; hashable values only.
+Context: TypeAlias = Mapping[str, Any]
+#: A JSON Schema document.
+Schema: TypeAlias = dict[str, Any]
+#: What a tap's STATE carries: ``{"bookmarks": {stream: {...}}}``.
+TapState: TypeAlias = dict[str, Any]
+#: A path of selection metadata: ``()`` or ``("properties", "a", "properties", "b")``.
+Breadcrumb: TypeAlias = tuple[str, ...]
+#: A step of the record's path: gives the record to pass on, or ``None`` to drop it.
+Step: TypeAlias = Callable[[Record], Record | None]
+
+
+class ReadAhead(Protocol):
+    """Runs a function on items at the same time, and gives the results in the items' order.
+
+    Shape: it reads ahead of who takes the results, within a bounded memory; ``result_bytes`` is about what one result
+    takes. Close the iterator to give up what was not taken.
+
+    Errors: what the function raised, in its turn: after the results before it.
+    """
+
+    def __call__(
+        self, function: Callable[[_Item], _Result], items: Iterable[_Item], *, result_bytes: int
+    ) -> Iterator[_Result]:
+        """Give the results one after the other."""

@@ -1,0 +1,7 @@
+"""The rules for targets, by topic; importing this package fills the list of rules."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import flights_api
+from flights_data import flights
+
+RUN = Path(flights_api.__file__).with_name("run.py")
+FLIGHTS = 3_000
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run the demo as a program, on some of the data; give its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, str(RUN), "--max-flights", str(FLIGHTS), "--latency", "0", "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+def test_that_it_shows_both_runs_and_an_answer(demo):
+    _, shown = demo
+    assert f"{FLIGHTS:,}" in shown
+    assert f"26 flights, not {FLIGHTS:,}: 25 amended, 1 at the bookmark" in shown
+    assert "United Air Lines Inc." in shown
+    assert shown.index("The first run") < shown.index("the second run") < shown.index("What you just saw")
+
+
+def test_that_the_database_equals_the_source(demo):
+    folder, _ = demo
+    with duckdb.connect(str(folder / "flights.duckdb"), read_only=True) as database:
+        stored = dict(database.execute("SELECT id, departure__delay_minutes FROM flights").fetchall())
+        ((revised,),) = database.execute("SELECT count(*) FROM flights WHERE revision = 2").fetchall()
+    source = {
+        flight["id"]: flight["departure"]["delay_minutes"] for flight, _ in zip(flights(), range(FLIGHTS), strict=False)
+    }
+    assert stored == source
+    assert revised == 25
+
+
+def test_that_it_leaves_a_state_and_private_configs(demo):
+    folder, _ = demo
+    state = json.loads((folder / "state.json").read_text())
+    assert set(state["bookmarks"]) >= {"flights", "weather"}
+    assert (folder / "tap.json").stat().st_mode & 0o077 == 0
+    assert "Traceback" not in (folder / "tap.log").read_text() + (folder / "target.log").read_text()
+
+
+def test_that_what_stops_it_is_said_without_a_traceback(tmp_path):
+    (tmp_path / "flights.duckdb").mkdir()
+    command = [sys.executable, str(RUN), "--max-flights", "50", "--latency", "0", "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "The demo failed" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
