@@ -1,0 +1,1 @@
+"""The verbs of `singerkit`, a module each; none is imported before it is used."""
