@@ -1,0 +1,69 @@
+"""What is to be run, as values: programs, and the job that joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Changes a discovered catalog (its JSON, as discovered) into the one the tap is given: selection, overrides.
+CatalogRules = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A tap, mapper or target as a command.
+
+    Shape: ``argv`` is the command with the options its user gave; ``config``, where there is one, is written to a
+    private file that is added as ``--config FILE``; ``environment`` is added to what every program gets; ``secrets``
+    are the texts that no output may show; ``writes_back`` says that the program may change its config file (rotated
+    tokens), which is then kept.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    config: Mapping[str, Any] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    folder: Path | None = None
+    writes_back: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long a run may take and how often it is tried again.
+
+    Units: seconds. ``timeout_s``: of one attempt; ``idle_timeout_s``: without a line from the tap and without a
+    record leaving for the target; ``grace_s``: between asking a program to end and ending it by force.
+    """
+
+    timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+    grace_s: float = 30.0
+    retries: int = 0
+    retry_wait_s: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A tap, mappers and a target, and how they are to be run.
+
+    Shape: ``state_key`` names the state in the store; ``full_refresh`` are streams whose bookmarks the tap is not
+    given ("*": all); ``after`` are shell commands that follow a success; ``labels`` are facts for logs and metrics;
+    ``stale_after_s`` is the age of the last success beyond which the pipeline counts as stale (seconds).
+    """
+
+    name: str
+    state_key: str
+    tap: Program
+    target: Program
+    mappers: tuple[Program, ...] = ()
+    catalog: Path | None = None
+    catalog_rules: CatalogRules | None = None
+    limits: Limits = field(default_factory=Limits)
+    full_refresh: frozenset[str] = frozenset()
+    after: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    schedule: str | None = None
+    stale_after_s: float | None = None

@@ -1,0 +1,1 @@
+"""Where states, leases and runs are kept: SQLite, PostgreSQL, object stores, behind one contract."""

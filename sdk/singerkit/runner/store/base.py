@@ -1,0 +1,150 @@
+"""What every state store does: bookmarks that change by compare-and-set, leases that fence, a log of runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from singerkit.errors import SingerKitError
+
+State = dict[str, Any]
+
+
+class StoreError(SingerKitError):
+    """The store can't be read or written, or what it holds is damaged; never taken for an empty one."""
+
+    exit_code = 2
+
+
+class LockedError(SingerKitError):
+    """Another run holds the lease of a key."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+class FencedError(StoreError):
+    """The lease was lost: another run has taken the key since, so nothing may be written under it."""
+
+
+class ConflictError(StoreError):
+    """Somebody else has changed the state since it was read."""
+
+
+@dataclass(frozen=True)
+class StoredState:
+    """A state as it was persisted.
+
+    Units: ``revision`` counts a key's states from 1, ``at`` is in UTC; ``run`` is the id of the run that wrote it, or
+    a word for what else did ("import", "restore").
+    """
+
+    state: State
+    revision: int
+    at: datetime
+    run: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write under a key until ``expires`` (UTC); ``token`` grows with each lease of the key."""
+
+    key: str
+    owner: str
+    token: int
+    expires: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One run, as it is kept and shown.
+
+    Shape: ``status`` is "running" while it lasts, then one of the statuses of supervision; ``streams`` maps a stream's
+    name to its counts ("records", "bytes"); ``revision_before`` and ``revision_after`` are of the state (None: no
+    state); ``failure`` is one sentence, ``last_lines`` the ends of the programs' logs by program, redacted;
+    ``attempt`` counts from 1; ``facts`` holds what else is to be shown (waits by side, labels), JSON values only.
+    Units: UTC, bytes.
+    """
+
+    id: str
+    pipeline: str
+    state_key: str
+    started: datetime
+    ended: datetime | None = None
+    status: str = "running"
+    exit_code: int | None = None
+    attempt: int = 1
+    streams: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    revision_before: int | None = None
+    revision_after: int | None = None
+    failure: str | None = None
+    last_lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StateStore(ABC):
+    """Holds states, leases and runs.
+
+    Errors: each method raises ``StoreError`` where the store can't be reached or is damaged.
+    """
+
+    @abstractmethod
+    def get(self, key: str) -> StoredState | None:
+        """Give the newest state of a key, or ``None`` where there never was one or it was deleted."""
+
+    @abstractmethod
+    def put(self, key: str, state: State, *, expected: int | None, lease: Lease, run: str) -> StoredState:
+        """Persist a state, durably, as the key's next revision.
+
+        ``expected`` is the revision that was read before (``None``: there was none).
+
+        Errors: ``ConflictError`` where the newest revision is another; ``FencedError`` where the lease is lost.
+        """
+
+    @abstractmethod
+    def delete(self, key: str, *, lease: Lease, run: str) -> None:
+        """Forget a key's state; its history stays and can be restored."""
+
+    @abstractmethod
+    def keys(self, prefix: str = "") -> list[str]:
+        """Give the keys that have a state, sorted."""
+
+    @abstractmethod
+    def history(self, key: str) -> list[StoredState]:
+        """Give every state that was persisted under a key, newest first."""
+
+    @abstractmethod
+    def acquire(self, key: str, owner: str, seconds: float) -> Lease:
+        """Take the lease of a key.
+
+        Errors: ``LockedError`` naming its holder and until when, while another's lease has not expired.
+        """
+
+    @abstractmethod
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        """Prolong a lease.
+
+        Errors: ``FencedError`` where it was lost.
+        """
+
+    @abstractmethod
+    def release(self, lease: Lease) -> None:
+        """Give a lease back; one that was lost already is no error."""
+
+    @abstractmethod
+    def log(self, run: RunRecord) -> None:
+        """Keep a run, in place of what was kept under its id before."""
+
+    @abstractmethod
+    def runs(self, pipeline: str | None = None, *, limit: int = 100) -> list[RunRecord]:
+        """Give runs, newest first."""
+
+    @abstractmethod
+    def run(self, id: str) -> RunRecord | None:  # noqa: A002 (the name of the property it is looked up by)
+        """Give one run by its id."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections and files."""
