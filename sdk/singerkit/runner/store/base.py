@@ -142,7 +142,7 @@ class StateStore(ABC):
         """Give runs, newest first."""
 
     @abstractmethod
-    def run(self, id: str) -> RunRecord | None:  # noqa: A002 (the name of the property it is looked up by)
+    def run(self, id: str) -> RunRecord | None:
         """Give one run by its id."""
 
     @abstractmethod
