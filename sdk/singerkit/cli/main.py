@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from singerkit.built_in import CONNECTORS, Connector
 from singerkit.cli.run import boundary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-
-class Connector(NamedTuple):
-    """A connector that comes with singerkit: ``module:Class``, imported when it is used, and what it does."""
-
-    location: str
-    sentence: str
-
-
-CONNECTORS: Mapping[str, Connector] = {
-    "tap-csv": Connector("singerkit.connectors.tap_csv:TapCSV", "Reads CSV files."),
-    "tap-sql": Connector("singerkit.connectors.tap_sql:TapSQL", "Reads any SQL database."),
-    "target-jsonl": Connector("singerkit.connectors.target_jsonl:TargetJSONL", "Writes JSON lines, a file a stream."),
-    "target-csv": Connector("singerkit.connectors.target_csv:TargetCSV", "Writes CSV files, one a stream."),
-    "target-parquet": Connector("singerkit.connectors.target_parquet:TargetParquet", "Writes Parquet files."),
-    "target-sqlite": Connector("singerkit.connectors.target_sqlite:TargetSQLite", "Loads a SQLite database."),
-    "target-duckdb": Connector("singerkit.connectors.target_duckdb:TargetDuckDB", "Loads a DuckDB database."),
-    "target-postgres": Connector("singerkit.connectors.target_postgres:TargetPostgres", "Loads a PostgreSQL database."),
-    "target-mysql": Connector("singerkit.connectors.target_mysql:TargetMySQL", "Loads a MariaDB or MySQL database."),
-}
+__all__ = ["CONNECTORS", "Connector", "main", "run_connector"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
