@@ -319,7 +319,7 @@ def target_rewrites_the_state() -> None:
     """Numbers of a state become doubles."""
     from singerkit.engine import load
 
-    around(load, "_state_text", lambda given: lambda m: json.dumps(json.loads(given(m), parse_int=float)).encode())
+    around(load, "state_text", lambda given: lambda m: json.dumps(json.loads(given(m), parse_int=float)).encode())
 
 
 @mutant("target", "TGT-080")

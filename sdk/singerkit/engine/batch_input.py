@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from singerkit.engine.incoming import refused
 from singerkit.errors import ConfigurationError, DataError, InvalidInputLine, ProtocolError
 from singerkit.files.batches import BatchEncoding, BatchRoot, record_texts
 from singerkit.protocol.codec import encode
@@ -34,13 +35,13 @@ def batch_of(message: OtherMessage) -> BatchMessage:
     """
     stream, manifest = message.members.get("stream"), message.members.get("manifest")
     if not isinstance(stream, str) or not stream:
-        raise _refused(message, "the BATCH message has no 'stream'")
+        raise refused(message, "the BATCH message has no 'stream'")
     if not isinstance(manifest, list) or not all(isinstance(address, str) for address in manifest):
-        raise _refused(message, "the 'manifest' of a BATCH message has to be a list of addresses", stream)
+        raise refused(message, "the 'manifest' of a BATCH message has to be a list of addresses", stream)
     try:
         encoding = BatchEncoding.of(message.members.get("encoding"))
     except ValueError as problem:
-        raise _refused(message, f"the BATCH message can't be read: {problem}", stream) from None
+        raise refused(message, f"the BATCH message can't be read: {problem}", stream) from None
     return BatchMessage(stream, encoding, tuple(manifest))
 
 
@@ -74,7 +75,7 @@ class BatchInput:
                 names.append(self._root.name_of(address))
             except ValueError as problem:
                 text = f"file {number} of the BATCH message is refused: {problem}"
-                raise _refused(message, text, batch.stream) from None
+                raise refused(message, text, batch.stream) from None
         return names
 
     def runs(self, name: str, batch: BatchMessage) -> Iterator[RecordRun]:
@@ -160,7 +161,3 @@ def _runs(events: Iterator[RecordRun | OtherMessage], name: str) -> Iterator[Rec
     for event in events:
         if isinstance(event, RecordRun):
             yield event._replace(file=name)
-
-
-def _refused(message: OtherMessage, problem: str, stream: str | None = None) -> InvalidInputLine:
-    return InvalidInputLine(problem, stream=stream, line_number=message.line_number, byte_offset=message.byte_offset)

@@ -13,21 +13,26 @@ from __future__ import annotations
 import logging
 import os
 import select
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from singerkit import clock
+from singerkit.engine.activations import Activations
 from singerkit.engine.batch_input import BatchInput, batch_of
+from singerkit.engine.drains import Drains
+from singerkit.engine.incoming import (
+    activation_of,
+    attached,
+    in_sink_of,
+    located_at,
+    refused,
+    schema_parts,
+    state_text,
+)
 from singerkit.engine.rejects import Rejects
-from singerkit.engine.slot import Batch, Slot, SlotSpec
+from singerkit.engine.slot import Slot, SlotSpec
 from singerkit.engine.stop import StopSignal
-from singerkit.engine.workers import Workers
-from singerkit.errors import InvalidInputLine, ProtocolError, RecordsWithoutSchemaException, SingerKitError
+from singerkit.errors import RecordsWithoutSchemaException
 from singerkit.protocol.reader import Event, MessageReader, OtherMessage, ReaderLimits, RecordRun
 from singerkit.state.gate import StateGate
 from singerkit.types import Schema
@@ -36,17 +41,8 @@ logger = logging.getLogger(__name__)
 
 #: Small enough for the processor's cache: a block that was read stays there until it is decoded.
 _READ_BYTES = 256 * 1024
-#: How long a failed run waits for the sinks that are still storing, in seconds.
-_PATIENCE_SECONDS = 10
 #: Rows after which a state makes every stream drain, so that little is redone after a crash.
 _ROWS_PER_RELEASE = 10_000
-
-
-class _StateLine(msgspec.Struct):
-    value: msgspec.Raw = msgspec.Raw(b"")
-
-
-_state_decoder = msgspec.json.Decoder(_StateLine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +79,15 @@ class Load:
         self._given = given
         self._reader = MessageReader(given.limits)
         self._gate = StateGate()
-        self._workers = Workers(given.max_parallelism)
+        self._drains = Drains(given.max_parallelism)
         self._slots: dict[str, Slot] = {}
-        self._ended: deque[tuple[Slot, Batch, BaseException | None]] = deque()
-        self._drains = 0
         self._rows_since_release = 0
         self._pending_bytes = 0
         self._input_ended = False
         self._unpublished_state: bytes | None = None
         self._used_files: list[str] = []
-        self._activations: dict[str, int] = {}
-        self._records_of_activation: set[str] = set()
-        self._state_after_activation: set[str] = set()
+        self._activations = Activations()
         self._unknown_types: set[str] = set()
-        self._wake_reader, self._wake_writer = os.pipe()
-        os.set_blocking(self._wake_writer, False)
 
     def run(self) -> None:
         """Load the whole input.
@@ -110,13 +100,13 @@ class Load:
             self._drain_all()
             self._judge_rejects()
             if ended:
-                self._activate_at_end()
+                for stream, version in self._activations.confirmed():
+                    _activate(self._slots[stream], version)
                 for slot in self._slots.values():
                     _clean_up(slot)
                 self._publish()
         finally:
-            self._let_drains_end()
-            self._workers.close()
+            self._drains.close()
             if self._given.rejects is not None:
                 self._given.rejects.close()
 
@@ -141,14 +131,14 @@ class Load:
 
     def _wait_for_input(self) -> bool:
         """Wait for anything to happen; tell whether there is input to read."""
-        descriptors = [self._wake_reader]
+        descriptors = [self._drains.wake_reader]
         if self._pending_bytes < self._given.max_pending_bytes:
             descriptors.append(self._given.input_descriptor)
         if self._given.stop.wake_reader is not None:
             descriptors.append(self._given.stop.wake_reader)
         ready = select.select(descriptors, [], [], self._seconds_until_due())[0]
-        if self._wake_reader in ready:
-            os.read(self._wake_reader, 4096)
+        if self._drains.wake_reader in ready:
+            self._drains.woken()
         return self._given.input_descriptor in ready and not self._given.stop
 
     def _seconds_until_due(self) -> float | None:
@@ -171,9 +161,7 @@ class Load:
 
     def _take_records(self, run: RecordRun) -> None:
         slot = self._slot_of(run.stream, run, "RECORD")
-        if run.stream in self._activations:
-            self._records_of_activation.add(run.stream)
-            self._state_after_activation.discard(run.stream)
+        self._activations.note_records(run.stream)
         slot.add(run)
         self._gate.received(run.stream, run.rows)
         self._rows_since_release += run.rows
@@ -208,10 +196,9 @@ class Load:
             self._slots[stream].versions = slot.versions
 
     def _take_state(self, message: OtherMessage) -> None:
-        if "value" not in message.members:
-            raise _refused(message, "the STATE message has no 'value'")
-        self._note_progress(message)
-        self._release(self._gate.hold(_state_text(message)))
+        state = state_text(message)
+        self._activations.note_state(message.members["value"])
+        self._release(self._gate.hold(state))
         if self._gate.holds and self._rows_since_release >= self._rows_per_release():
             for slot in self._slots.values():
                 if not slot.spec.settlings:
@@ -221,62 +208,29 @@ class Load:
         return max([_ROWS_PER_RELEASE, *(slot.spec.rule.max_rows for slot in self._slots.values())])
 
     def _take_activate_version(self, message: OtherMessage) -> None:
-        stream, version = message.members.get("stream"), message.members.get("version")
-        if not isinstance(stream, str) or not isinstance(version, int) or isinstance(version, bool):
-            raise _refused(message, "an ACTIVATE_VERSION message needs a 'stream' and an integer 'version'")
+        stream, version = activation_of(message)
         slot = self._slots.get(stream)
         if slot is None:
-            raise _refused(message, "an ACTIVATE_VERSION came before the SCHEMA of its stream", stream)
+            raise refused(message, "an ACTIVATE_VERSION came before the SCHEMA of its stream", stream)
         if not self._given.activate_versions:
             return
         self._drain_now(slot)
         if version in slot.versions:
-            self._activations.pop(stream, None)
+            self._activations.settle(stream)
             _activate(slot, version)
         else:
-            # Either the version's records are still to come, or there are none: acting now could delete what is not
-            # replaced yet. See _activate_at_end.
-            self._activations[stream] = version
-            self._records_of_activation.discard(stream)
-            self._state_after_activation.discard(stream)
-
-    def _activate_at_end(self) -> None:
-        """Act on the versions that were announced and not confirmed by a second message, where all of them came.
-
-        That is so if a state followed the version's last record, or, for a version without records, a state that may
-        speak of the stream. Else the tap may have died on the way, and what it did not send again must not be deleted.
-        """
-        for stream, version in self._activations.items():
-            if stream in self._state_after_activation:
-                _activate(self._slots[stream], version)
-            else:
-                logger.warning(
-                    "Stream '%s': version %d was announced, but nothing says that all of it came; older rows stay",
-                    stream,
-                    version,
-                )
-
-    def _note_progress(self, state: OtherMessage) -> None:
-        """Note that the tap has come past the announced versions' records so far.
-
-        For a version without records, bookmarks of other streams only say nothing.
-        """
-        value = state.members["value"]
-        bookmarks = value.get("bookmarks") if isinstance(value, dict) else None
-        for stream in self._activations:
-            if not bookmarks or stream in bookmarks or stream in self._records_of_activation:
-                self._state_after_activation.add(stream)
+            self._activations.announce(stream, version)
 
     def _take_batch(self, message: OtherMessage) -> None:
         batch = batch_of(message)
         slot = self._slot_of(batch.stream, message, "BATCH")
         source = self._given.batches
         if source is None:
-            raise _refused(message, "this target takes no BATCH messages: remove 'batch_config' from the tap's config")
+            raise refused(message, "this target takes no BATCH messages: remove 'batch_config' from the tap's config")
         names = source.names(message, batch)
         if slot.spec.process_files is not None:
             self._drain_now(slot)
-            with _in_sink_of(slot.stream):
+            with in_sink_of(slot.stream):
                 slot.spec.process_files(batch.encoding, batch.addresses)
         else:
             for name in names:
@@ -314,10 +268,7 @@ class Load:
     def _drain(self, slot: Slot, *, settles: bool = False) -> None:
         """Start storing what waits in a slot, unless it is storing already."""
         if slot.draining is None and (slot.rows or settles):
-            batch = slot.take(settles=settles)
-            self._drains += 1
-            self._workers.submit(self._store, (slot, batch))
-            self._workers.ensure(self._drains)
+            self._drains.start(slot, slot.take(settles=settles))
 
     def _drain_now(self, slot: Slot) -> None:
         """Store everything that a slot holds, and wait until it is durable."""
@@ -333,41 +284,14 @@ class Load:
             self._wait_for_drain()
 
     def _wait_for_drain(self) -> None:
-        if not self._ended:
-            select.select([self._wake_reader], [], [])
-            os.read(self._wake_reader, 4096)
+        self._drains.wait()
         self._collect()
-
-    def _let_drains_end(self) -> None:
-        """After a failure: let the drains under way end, so that no commit is cut off; they release nothing.
-
-        A sink that hangs must not hide the failure for ever, so there is an end to the patience.
-        """
-        deadline = clock.monotonic() + _PATIENCE_SECONDS
-        while self._drains > len(self._ended) and clock.monotonic() < deadline:
-            if select.select([self._wake_reader], [], [], max(0.0, deadline - clock.monotonic()))[0]:
-                os.read(self._wake_reader, 4096)
-        if self._drains > len(self._ended):
-            logger.error("A sink did not end within %d seconds and is left behind", _PATIENCE_SECONDS)
-
-    def _store(self, item: tuple[Slot, Batch]) -> None:
-        """Store a batch, in a worker."""
-        slot, batch = item
-        failure: BaseException | None = None
-        try:
-            slot.store(batch)
-        except BaseException as error:  # noqa: BLE001  # whatever a sink raises, sys.exit() too, ends the run: in run()
-            failure = error
-        self._ended.append((slot, batch, failure))
-        os.write(self._wake_writer, b"\0")
 
     def _collect(self) -> None:
         """Take note of the drains that ended; raise the first failure."""
-        while self._ended:
-            slot, batch, failure = self._ended.popleft()
-            self._drains -= 1
+        for slot, batch, failure in self._drains.ended():
             if failure is not None:
-                raise _attached(failure, batch.stream)
+                raise attached(failure, batch.stream)
             self._pending_bytes -= batch.line_bytes
             self._given.count_records(batch.stream, batch.rows)
             self._release(self._gate.durable({batch.stream: slot.stored(batch)}))
@@ -402,80 +326,13 @@ _HANDLERS: dict[str, Callable[[Load, OtherMessage], None]] = {
 }
 
 
-def schema_parts(message: OtherMessage) -> tuple[str, Schema, tuple[str, ...]]:
-    """Read a SCHEMA message: its stream, schema and key properties (missing or null: none).
-
-    Errors: ``InvalidInputLine`` for a member that is missing or of another type.
-    """
-    stream = message.members.get("stream")
-    schema = message.members.get("schema")
-    keys = message.members.get("key_properties") or []
-    if not isinstance(stream, str) or not stream:
-        raise _refused(message, "the SCHEMA message has no 'stream'")
-    if not isinstance(schema, dict):
-        raise _refused(message, "the SCHEMA message has no 'schema' object", stream)
-    if not isinstance(schema.get("properties", {}), dict):
-        raise _refused(message, "the schema's 'properties' are not an object", stream)
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise _refused(message, "'key_properties' of a SCHEMA message has to be a list of names", stream)
-    missing = [key for key in keys if key not in schema.get("properties", {})]
-    if missing:
-        raise _refused(message, f"the key property '{missing[0]}' is not in the schema", stream)
-    return stream, schema, tuple(keys)
-
-
-def _refused(message: OtherMessage, problem: str, stream: str | None = None) -> InvalidInputLine:
-    return InvalidInputLine(problem, stream=stream, line_number=message.line_number, byte_offset=message.byte_offset)
-
-
-def _state_text(message: OtherMessage) -> bytes:
-    """Give a state's value as the very bytes that came, so that no number in it changes."""
-    return bytes(_state_decoder.decode(message.line).value).strip()
-
-
 def _activate(slot: Slot, version: int) -> None:
-    with _in_sink_of(slot.stream):
+    with in_sink_of(slot.stream):
         for sink in slot.spec.sinks:
             sink.activate_version(version)
 
 
 def _clean_up(slot: Slot) -> None:
-    with _in_sink_of(slot.stream):
+    with in_sink_of(slot.stream):
         for sink in slot.spec.sinks:
             sink.clean_up()
-
-
-@contextmanager
-def _in_sink_of(stream: str) -> Iterator[None]:
-    """Attach the stream to what its sink raises."""
-    try:
-        yield
-    except Exception as failure:
-        _attached(failure, stream)
-        raise
-
-
-class located_at:  # reads as a statement: with located_at(message, stream)
-    """Attach a message's line and stream to what is raised inside."""
-
-    def __init__(self, message: OtherMessage, stream: str) -> None:
-        self._message = message
-        self._stream = stream
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: Any, failure: BaseException | None, traceback: Any) -> None:
-        """Attach, and let it go on."""
-        if failure is not None:
-            _attached(failure, self._stream)
-        if isinstance(failure, ProtocolError):
-            failure.line_number = failure.line_number or self._message.line_number
-
-
-def _attached(failure: BaseException, stream: str) -> BaseException:
-    if isinstance(failure, SingerKitError):
-        failure.stream = failure.stream or stream
-    else:
-        failure.add_note(f"in the sink of stream '{stream}'")
-    return failure
