@@ -8,8 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from operator import itemgetter
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any
+
+import msgspec
 
 from singerkit.errors import InvalidInputLine
 from singerkit.records.json_text import json_text, json_texts
@@ -40,8 +43,38 @@ def column_schemas(schema: Schema, stream: str) -> dict[str, Any]:
     return properties
 
 
-def columns_of(records: Sequence[dict[str, Any]], names: Sequence[str]) -> list[Values]:
-    """Give the values of each name, one a record, in order; None where a record has none."""
+def columns_of(records: Sequence[Any], names: Sequence[str]) -> list[Values]:
+    """Give the values of each name, one a record, in order; None where a record has none.
+
+    Shape: a record is a dict, or the struct that its line was decoded into; both may be among them.
+    """
+    if len(set(map(type, records))) <= 1:
+        return _columns_of_type(type(records[0]) if records else dict, records, names)
+    parts = [_columns_of_type(kind, list(group), names) for kind, group in groupby(records, type)]
+    return [[value for part in parts for value in part[number]] for number in range(len(names))]
+
+
+def _columns_of_type(kind: type, records: Sequence[Any], names: Sequence[str]) -> list[Values]:
+    if issubclass(kind, dict):
+        return _columns_of_dicts(records, names)
+    fields = fields_of(kind)
+    nothing = [None] * len(records)
+    return [_column(fields[name], records) if name in fields else nothing for name in names]
+
+
+def _column(field: str, structs: Sequence[Any]) -> Values:
+    values = list(map(attrgetter(field), structs))
+    if msgspec.UnsetType in set(map(type, values)):
+        return [None if value is msgspec.UNSET else value for value in values]
+    return values
+
+
+def fields_of(kind: Any) -> dict[str, str]:
+    """Give the attribute of each property of a struct type."""
+    return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
+
+
+def _columns_of_dicts(records: Sequence[dict[str, Any]], names: Sequence[str]) -> list[Values]:
     try:
         rows: Iterable[Any] = map(itemgetter(*names), records)
         return list(zip(*rows, strict=True)) if len(names) > 1 else [list(rows)]
@@ -52,6 +85,11 @@ def columns_of(records: Sequence[dict[str, Any]], names: Sequence[str]) -> list[
 def types_in(values: Values) -> set[type]:
     """Give the Python types of a column's values, that of None aside."""
     return set(map(type, values)) - {type(None)}
+
+
+def are_nested(types: Iterable[Any]) -> bool:
+    """Tell whether types of values are all those of objects and arrays."""
+    return all(kind in (dict, list) or issubclass(kind, msgspec.Struct) for kind in types)
 
 
 def has_null(values: Values) -> bool:
@@ -111,8 +149,17 @@ class LeftOut:
         self._counts: Counter[str] = Counter()
         self._others = 0
 
-    def look_at(self, records: Sequence[dict[str, Any]]) -> None:
-        """Count what these records have beyond the columns."""
+    def look_at(self, records: Sequence[Any]) -> None:
+        """Count what these records, dicts or structs, have beyond the columns."""
+        kinds = set(map(type, records))
+        for kind in kinds:
+            if issubclass(kind, dict):
+                of_kind = records if len(kinds) == 1 else [record for record in records if type(record) is kind]
+                self._count(of_kind)
+            elif fields_of(kind).keys() - self._names:
+                self._count([_as_dict(record) for record in records if type(record) is kind])
+
+    def _count(self, records: Sequence[dict[str, Any]]) -> None:
         for name in sorted(set().union(*records) - self._names):
             if name in self._counts or len(self._counts) < _MOST_NAMED:
                 if name not in self._counts:
@@ -131,3 +178,8 @@ class LeftOut:
             )
         self._counts.clear()
         self._others = 0
+
+
+def _as_dict(struct: Any) -> dict[str, Any]:
+    values = {name: getattr(struct, field) for name, field in fields_of(type(struct)).items()}
+    return {name: value for name, value in values.items() if value is not msgspec.UNSET}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from singerkit.engine.spec import overridden
 from singerkit.records.columns import LeftOut
-from singerkit.sinks.arrow_columns import ArrowColumns, fields_of
+from singerkit.sinks.arrow_columns import ArrowColumns
 from singerkit.sinks.core import Sink
 
 if TYPE_CHECKING:
@@ -56,23 +56,9 @@ class ArrowSink(Sink):
         if preprocess is not None:
             context: dict[str, Any] = {}
             records = [preprocess(record, context) for record in records]
-        self._note_left_out(records)
+        self._left_out.look_at(records)
         self.process_table(self._columns.table(records))
 
     def clean_up(self) -> None:
         """Say what was left out."""
         self._left_out.report()
-
-    def _note_left_out(self, records: Sequence[Any]) -> None:
-        for kind in set(map(type, records)):
-            if issubclass(kind, dict):
-                self._left_out.look_at([record for record in records if type(record) is dict])
-            elif fields_of(kind).keys() - set(self._columns.names):
-                self._left_out.look_at([_as_dict(record) for record in records if type(record) is kind])
-
-
-def _as_dict(struct: Any) -> dict[str, Any]:
-    import msgspec
-
-    values = {name: getattr(struct, field) for name, field in fields_of(type(struct)).items()}
-    return {name: value for name, value in values.items() if value is not msgspec.UNSET}

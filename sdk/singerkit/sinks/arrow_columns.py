@@ -21,14 +21,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from singerkit.errors import DataError, MissingExtraError
-from singerkit.records.columns import Values, column_schemas, columns_of, each, text_of
+from singerkit.records.columns import Values, column_schemas, columns_of, each, text_of, types_in
 from singerkit.records.json_text import json_lines
 from singerkit.sql import kinds
 from singerkit.sql.doubles import double_of
@@ -40,7 +36,6 @@ if TYPE_CHECKING:
 _DIGITS = 38
 _DEFAULT_SCALE = 18
 _NOTHING = type(None)
-_ABSENT = type(msgspec.UNSET)
 
 
 class ColumnForm(NamedTuple):
@@ -90,18 +85,14 @@ class ArrowColumns:
 
         Errors: ``DataError`` for a text that UTF-8 can't say.
         """
-        columns = _values_of(records, self.names)
+        columns = columns_of(records, self.names)
         arrays = [self._array(name, values) for name, values in zip(self.names, columns, strict=True)]
         if any(array.type != field.type for array, field in zip(arrays, self._schema, strict=True)):
             self._schema = self._made_schema()
         return self._arrow.Table.from_arrays(arrays, schema=self._schema)
 
     def _array(self, name: str, values: Values) -> pa.Array:
-        types = set(map(type, values))
-        if _ABSENT in types:
-            values = [None if value is msgspec.UNSET else value for value in values]
-            types.discard(_ABSENT)
-        types.discard(_NOTHING)
+        types = types_in(values)
         for form in _from(self._forms[name]):
             array = self._tried(form, values, types)
             if array is not None:
@@ -166,29 +157,6 @@ def _from(form: ColumnForm) -> Iterator[ColumnForm]:
         yield ColumnForm(kinds.DECIMAL)
     if form.name not in (kinds.TEXT, kinds.JSON):
         yield _TEXT_FORM
-
-
-# -- the values of a column --------------------------------------------------------------------------------------------
-
-
-def _values_of(records: Sequence[Any], names: Sequence[str]) -> list[Values]:
-    """Give the values of each name, one a record, in order; None or UNSET where a record has none."""
-    if len(set(map(type, records))) == 1:
-        return _values_of_type(type(records[0]), records, names)
-    parts = [_values_of_type(kind, list(group), names) for kind, group in groupby(records, type)]
-    return [[value for part in parts for value in part[number]] for number in range(len(names))]
-
-
-def _values_of_type(kind: type, records: Sequence[Any], names: Sequence[str]) -> list[Values]:
-    if issubclass(kind, dict):
-        return columns_of(records, names)
-    fields = fields_of(kind)
-    return [list(map(attrgetter(fields[name]), records)) if name in fields else [None] * len(records) for name in names]
-
-
-def fields_of(kind: Any) -> dict[str, str]:
-    """Give the attribute of each property of a struct type."""
-    return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
 
 
 # -- values that a form does not take as they are ----------------------------------------------------------------------
