@@ -34,13 +34,15 @@ class Program:
 class Limits:
     """How long a run may take and how often it is tried again.
 
-    Units: seconds. ``timeout_s``: of one attempt; ``idle_timeout_s``: without a line from the tap and without a
-    record leaving for the target; ``grace_s``: between asking a program to end and ending it by force.
+    Units: seconds. ``timeout_s``: of one attempt; ``idle_timeout_s``: in which nothing moves, neither data nor logs nor
+    states; ``grace_s``: from a signal to the runner until every program is ended by force; ``drain_s``: the same after
+    a timeout, when nobody is waiting and the target may have much to store.
     """
 
     timeout_s: float | None = None
     idle_timeout_s: float | None = None
     grace_s: float = 30.0
+    drain_s: float = 600.0
     retries: int = 0
     retry_wait_s: float = 5.0
 
