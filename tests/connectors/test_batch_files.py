@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import ipc, parquet
 
-from singerkit.files.batches import zstd_module
+from singerkit.files.compression import zstd_module
 
 from .conftest import lines, plugin, record, schema, state
 

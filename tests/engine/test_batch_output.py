@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from pyarrow import parquet
 
-from singerkit.files.batches import zstd_module
+from singerkit.files.compression import zstd_module
 
 TAP = """
 import sys, time

@@ -8,22 +8,22 @@ the writer's lock; whatever fails ends the run, since what was in a file is no l
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from singerkit.errors import ConfigurationError
-from singerkit.files.batches import GZIP, PARQUET, ZSTD, BatchEncoding, address_of, zstd_module
+from singerkit.files.batches import JSONL, BatchEncoding, address_of
+from singerkit.files.compressed_draft import CompressedDraft
+from singerkit.files.compression import GZIP, Codec, codec_of
 from singerkit.files.names import file_stem
-from singerkit.files.storage import Draft, Storage, open_storage
+from singerkit.files.storage import Storage, open_storage
 from singerkit.protocol.codec import encode
 from singerkit.protocol.writer import MessageWriter
 from singerkit.types import Schema
 
-_BUFFER_BYTES = 256 * 1024
 #: Rows of a file when nothing else is set.
 BATCH_SIZE = 10_000
 #: From a stream, its schema and its JSON lines to a whole file.
@@ -62,8 +62,6 @@ def batch_output_of(config: Mapping[str, Any]) -> BatchOutput | None:
         encoding = BatchEncoding.of(settings.get("encoding") or {"compression": GZIP})
     except ValueError as problem:
         raise ConfigurationError(f"batch_config.encoding: {problem}") from None
-    if encoding.format not in ("jsonl", PARQUET):
-        raise ConfigurationError("batch_config.encoding.format: files are written as jsonl or parquet")
     if config.get("emit_activate_version_messages"):
         raise ConfigurationError(
             "emit_activate_version_messages: can't be combined with batch_config, as records in files have no version"
@@ -154,7 +152,8 @@ class BatchWriter(MessageWriter):
         for head, texts in zip(sections[::2], sections[1::2], strict=True):
             stream = json.loads(head)
             file = self._files.get(stream) or self._begin(stream)
-            file.add(texts)
+            file.draft.write(texts)
+            file.rows += texts.count(b"\n")
             if file.rows >= self._output.max_rows:
                 self._finish(stream)
 
@@ -163,9 +162,9 @@ class BatchWriter(MessageWriter):
         name = f"{self._output.prefix}{file_stem(stream)}-{self._run}-{self._count:05}{self._output.encoding.ending}"
         draft = self._output.storage.draft(name)
         encoding = self._output.encoding
-        compressor = _Whole(lambda texts: self._encode_file(stream, self._schemas[stream], texts, encoding))
-        file = _BatchFile(name, draft, compressor if encoding.format == PARQUET else _compressor(encoding.compression))
-        self._files[stream] = file
+        whole = _Whole(lambda texts: self._encode_file(stream, self._schemas[stream], texts, encoding))
+        codec = codec_of(encoding.compression) if encoding.format == JSONL else Codec(whole.add, whole.encoded)
+        file = self._files[stream] = _BatchFile(name, CompressedDraft(draft, codec))
         return file
 
     def _finish_all(self) -> None:
@@ -175,24 +174,12 @@ class BatchWriter(MessageWriter):
     def _finish(self, stream: str) -> None:
         """Complete a stream's file and name it; it is durable before its message leaves."""
         file = self._files[stream]
-        file.publish()
+        file.draft.complete()
+        file.draft.publish()
         del self._files[stream]
         manifest = [address_of(self._output.root, file.name)]
         encoding = self._output.encoding.to_dict()
         self.write_line({"type": "BATCH", "stream": stream, "encoding": encoding, "manifest": manifest})
-
-
-class _Codec(NamedTuple):
-    """Bytes that are given, to bytes of the file; ``flush`` gives the last ones."""
-
-    compress: Callable[[bytes], bytes]
-    flush: Callable[[], bytes]
-
-
-def _compressor(compression: str) -> Any:
-    if compression == GZIP:
-        return zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    return zstd_module().ZstdCompressor() if compression == ZSTD else _Codec(lambda data: data, lambda: b"")
 
 
 class _Whole:
@@ -202,40 +189,18 @@ class _Whole:
         self._encode = encode
         self._texts: list[bytes] = []
 
-    def compress(self, texts: bytes) -> bytes:
+    def add(self, texts: bytes) -> bytes:
         self._texts.append(texts)
         return b""
 
-    def flush(self) -> bytes:
+    def encoded(self) -> bytes:
         return self._encode(b"".join(self._texts))
 
 
+@dataclass
 class _BatchFile:
-    """A file under way."""
+    """A file under way, and how many records it has."""
 
-    def __init__(self, name: str, draft: Draft, compressor: Any) -> None:
-        self.name = name
-        self.draft = draft
-        self.rows = 0
-        self._compressor = compressor
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-
-    def add(self, texts: bytes) -> None:
-        self.rows += texts.count(b"\n")
-        self._keep(self._compressor.compress(texts))
-        if self._waiting_bytes >= _BUFFER_BYTES:
-            self._write()
-
-    def publish(self) -> None:
-        self._keep(self._compressor.flush())
-        self._write()
-        self.draft.publish()
-
-    def _keep(self, data: bytes) -> None:
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-
-    def _write(self) -> None:
-        self.draft.write(b"".join(self._waiting))
-        self._waiting, self._waiting_bytes = [], 0
+    name: str
+    draft: CompressedDraft
+    rows: int = 0

@@ -22,13 +22,12 @@ from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 from singerkit.errors import ConfigurationError, DataError, FatalSyncError, InvalidInputLine, MissingExtraError
+from singerkit.files.compression import COMPRESSIONS, NONE, decompressed, ending_of
 from singerkit.files.storage import answered, is_object_store, local_path, open_store
 from singerkit.records.json_text import json_lines
 
 JSONL, PARQUET, ARROW = "jsonl", "parquet", "arrow"
-NONE, GZIP, ZSTD = "none", "gzip", "zstd"
 _FORMATS = (JSONL, PARQUET, ARROW)
-_COMPRESSIONS = (NONE, GZIP, ZSTD)
 _BLOCK_BYTES = 256 * 1024
 _ROWS = 5_000
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -54,8 +53,8 @@ class BatchEncoding:
         found = cls(members.get("format") or JSONL, members.get("compression") or NONE)
         if found.format not in _FORMATS:
             raise ValueError(f"its files have a format other than {', '.join(_FORMATS)}")
-        if found.compression not in _COMPRESSIONS:
-            raise ValueError(f"its files have a compression other than {', '.join(_COMPRESSIONS)}")
+        if found.compression not in COMPRESSIONS:
+            raise ValueError(f"its files have a compression other than {', '.join(COMPRESSIONS)}")
         return found
 
     def to_dict(self) -> dict[str, str]:
@@ -65,7 +64,7 @@ class BatchEncoding:
     @property
     def ending(self) -> str:
         """What a file's name ends with."""
-        return f".{self.format}" + {GZIP: ".gz", ZSTD: ".zst"}.get(self.compression, "")
+        return f".{self.format}{ending_of(self.compression)}"
 
 
 # -- where files may be ------------------------------------------------------------------------------------------------
@@ -236,31 +235,10 @@ def record_texts(file: BinaryIO, encoding: BatchEncoding) -> Iterator[bytes]:
     can't say.
     """
     try:
-        with _decompressed(file, encoding.compression) as plain:
+        with decompressed(file, encoding.compression) as plain:
             yield from _READERS[encoding.format](plain)
     except (EOFError, zlib.error) as problem:
         raise InvalidInputLine(f"it is not whole, or not {encoding.compression} ({type(problem).__name__})") from None
-
-
-def _decompressed(file: BinaryIO, compression: str) -> Any:
-    if compression == GZIP:
-        import gzip  # here, as most targets read no files
-
-        return gzip.GzipFile(fileobj=file)
-    return zstd_module().ZstdFile(file) if compression == ZSTD else file
-
-
-def zstd_module() -> Any:
-    """Give the module that reads and writes zstd.
-
-    Errors: ``MissingExtraError``.
-    """
-    from importlib import import_module
-
-    for name in ("compression.zstd", "backports.zstd"):
-        with suppress(ImportError):
-            return import_module(name)
-    raise MissingExtraError("zstd needs a package before Python 3.14: pip install 'singerkit[compression]'")
 
 
 def _json_lines(file: BinaryIO) -> Iterator[bytes]:
