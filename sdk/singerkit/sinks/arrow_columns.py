@@ -27,7 +27,7 @@ from singerkit.errors import DataError, MissingExtraError
 from singerkit.records.columns import Values, column_schemas, columns_of, each, text_of, types_in
 from singerkit.records.json_text import json_lines
 from singerkit.sql import kinds
-from singerkit.sql.doubles import double_of
+from singerkit.sql.doubles import as_doubles
 from singerkit.types import Schema
 
 if TYPE_CHECKING:
@@ -200,15 +200,13 @@ def _as_instants(values: Values) -> Values:
 
 
 def _as_numbers(values: Values) -> Values:
-    """Give doubles, where each holds the number that was written: most are written as they are shown."""
+    """Give doubles, where each holds the number that was written; integers stay, for Arrow to refuse those too long."""
     if not set(map(type, values)) <= _NUMBER_TYPES:
         raise _Unfit
-    doubles = [float(value) if type(value) is Decimal else value for value in values]
-    if list(map(repr, doubles)) != list(map(str, values)) and any(
-        type(value) is Decimal and double_of(value) is None for value in values
-    ):
+    doubles = as_doubles([None if type(value) is int else value for value in values])
+    if doubles is None:
         raise _Unfit
-    return doubles
+    return [value if type(value) is int else near for value, near in zip(values, doubles, strict=True)]
 
 
 _NUMBER_TYPES = frozenset({int, float, Decimal, _NOTHING})

@@ -8,9 +8,11 @@ with more digits of its own, such as ``123456789.123456789012345678``.
 from __future__ import annotations
 
 from decimal import Decimal
-from operator import eq
+from typing import Any
 
-from singerkit.records.columns import Values, has_null, types_in
+import msgspec
+
+from singerkit.records.columns import Values, has_null
 
 
 def double_of(value: Decimal) -> float | None:
@@ -19,23 +21,43 @@ def double_of(value: Decimal) -> float | None:
     return near if Decimal(repr(near)) == value or _is_spelling(value, near) else None
 
 
-def as_doubles(values: Values) -> list[float | None] | None:
+def as_doubles(values: Values) -> Values | None:
     """Give numbers as doubles, None as it is; None where a ``Decimal`` is among them that no double holds.
 
     Shape: integers must not be beyond 53 bits.
     """
-    if types_in(values) == {Decimal} and not has_null(values):
-        # As below, without a step of Python for each.
-        exact: list[float | None] = list(map(float, values))
-        if all(map(eq, map(Decimal, map(repr, exact)), values)):
-            return exact
-    doubles = [None if value is None else float(value) for value in values]
-    for value, near in zip(values, doubles, strict=True):
-        if type(value) is Decimal and Decimal(repr(near)) != value and not _is_spelling(value, near):
-            return None
-    return doubles
+    if not has_null(values):
+        return _doubles(values)
+    doubles = _doubles([value for value in values if value is not None])
+    if doubles is None:
+        return None
+    next_double = iter(doubles).__next__
+    return [None if value is None else next_double() for value in values]
 
 
-def _is_spelling(value: Decimal, near: float | None) -> bool:
+def _doubles(values: Values) -> list[float] | None:
+    """Read all of them at once, and look closely only at those that are not written as their double is."""
+    given = _encode(values)
+    try:
+        doubles = _decode_doubles(given)
+    except msgspec.ValidationError:  # one is beyond the range of doubles
+        return None
+    written = _encode(doubles)
+    if given == written:
+        return doubles
+    pairs = zip(given[1:-1].split(b","), written[1:-1].split(b","), strict=True)
+    unlike = [number for number, (text, of_double) in enumerate(pairs) if text != of_double]
+    return doubles if all(_holds(doubles[number], values[number]) for number in unlike) else None
+
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_decode_doubles = msgspec.json.Decoder(list[float]).decode
+
+
+def _holds(near: float, value: Any) -> bool:
+    return not isinstance(value, Decimal) or Decimal(repr(near)) == value or _is_spelling(value, near)
+
+
+def _is_spelling(value: Decimal, near: float) -> bool:
     """Tell whether a number is a double written with 17 digits, or with all that it has."""
-    return near is not None and (Decimal(f"{near:.17g}") == value or Decimal(near) == value)
+    return Decimal(f"{near:.17g}") == value or Decimal(near) == value
