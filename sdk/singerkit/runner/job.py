@@ -18,7 +18,7 @@ class Program:
     Shape: ``argv`` is the command with the options its user gave; ``config``, where there is one, is written to a
     private file that is added as ``--config FILE``; ``environment`` is added to what every program gets; ``secrets``
     are the texts that no output may show; ``writes_back`` says that the program may change its config file (rotated
-    tokens), which is then kept.
+    tokens), which is then kept; ``catalog_option`` is how it is given a catalog (old taps: ``--properties``).
     """
 
     name: str
@@ -28,6 +28,7 @@ class Program:
     secrets: frozenset[str] = frozenset()
     folder: Path | None = None
     writes_back: bool = False
+    catalog_option: str = "--catalog"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,8 @@ class Job:
     """A tap, mappers and a target, and how they are to be run.
 
     Shape: ``state_key`` names the state in the store; ``full_refresh`` are streams whose bookmarks the tap is not
-    given ("*": all); ``after`` are shell commands that follow a success; ``labels`` are facts for logs and metrics;
+    given ("*": all); ``after`` are shell commands that follow a success, run in ``folder``; ``withheld`` are variables
+    of the environment that no program gets (configs were filled from them); ``labels`` are facts for logs and metrics;
     ``stale_after_s`` is the age of the last success beyond which the pipeline counts as stale (seconds).
     """
 
@@ -66,6 +68,8 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     full_refresh: frozenset[str] = frozenset()
     after: tuple[str, ...] = ()
+    folder: Path | None = None
+    withheld: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=dict)
     schedule: str | None = None
     stale_after_s: float | None = None

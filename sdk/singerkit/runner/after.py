@@ -1,0 +1,54 @@
+"""Steps that follow a success: shell commands, one after the other, until one fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import SimpleQueue
+
+from singerkit.runner.signals import rest
+
+
+def run_step(
+    step: str,
+    *,
+    facts: Mapping[str, str],
+    folder: Path | None,
+    show: Callable[[str], None],
+    signals: SimpleQueue[int],
+    tick: Callable[[], None],
+) -> int:
+    """Run one step and give its exit code; ``facts`` are added to its environment, its output is shown line by line.
+
+    A signal to the runner ends it; ``tick`` is called several times a second while it lasts.
+    """
+    process = subprocess.Popen(  # noqa: S602 - a shell command of the user's project
+        step,
+        shell=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **facts},
+        cwd=folder,
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+
+    def show_lines() -> None:
+        for line in process.stdout or ():
+            show(line.rstrip("\n"))
+
+    reader = threading.Thread(target=show_lines, daemon=True)
+    reader.start()
+    while process.poll() is None:
+        tick()
+        if not signals.empty():
+            os.killpg(process.pid, signal.SIGTERM)
+        rest(signals)
+    reader.join(1)
+    return process.returncode

@@ -1,0 +1,223 @@
+"""A run: the state it begins from and leaves behind, its attempts, what follows a success, its record."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from singerkit.clock import monotonic, utc_now
+from singerkit.errors import ConfigurationError, DiscoveryError, SingerKitError
+from singerkit.runner.after import run_step
+from singerkit.runner.catalogs import catalog_for
+from singerkit.runner.job import Job, Program
+from singerkit.runner.keeper import Keeper
+from singerkit.runner.listener import Listener
+from singerkit.runner.private_files import PrivateFolder
+from singerkit.runner.signals import rest, signals_into
+from singerkit.runner.states import without_streams
+from singerkit.runner.store.base import RunRecord, StateStore, StoredState
+from singerkit.runner.supervise.attempt import Ending, attempt
+from singerkit.runner.supervise.children import Command, describe_code
+from singerkit.runner.supervise.outcome import RETRYABLE, Status, exit_code_of
+from singerkit.telemetry.redact import Redactor
+
+
+def new_run_id() -> str:
+    """Give an id that sorts by time: ``20260131T235959-1a2b3c``."""
+    return f"{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+@dataclass
+class Run:
+    """One run of a job."""
+
+    job: Job
+    store: StateStore
+    listener: Listener
+    #: Where private files are kept while it lasts, and what programs wrote back in between.
+    folder: Path
+    id: str = field(default_factory=new_run_id)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Prepare what the parts share."""
+        programs = [self.job.tap, *self.job.mappers, self.job.target]
+        self._redactor = Redactor(value for program in programs for value in program.secrets)
+        self._signals: SimpleQueue[int] = SimpleQueue()
+
+    def __call__(self) -> RunRecord:
+        """Run to the end and give the record that was logged.
+
+        What can't be started is a run with the status "config".
+
+        Errors: ``LockedError`` when another run holds the lease; ``StoreError`` when the store fails.
+        """
+        keeper = Keeper(self.store, self.job.state_key, run=self.id, listener=self.listener)
+        try:
+            with signals_into(self._signals):
+                return self._record(keeper)
+        finally:
+            keeper.close()
+
+    def _record(self, keeper: Keeper) -> RunRecord:
+        """Run, with a record of it in the store from the start on."""
+        before = keeper.stored
+        record = RunRecord(
+            id=self.id,
+            pipeline=self.job.name,
+            state_key=self.job.state_key,
+            started=utc_now(),
+            revision_before=before.revision if before else None,
+            facts={**self.facts, "labels": dict(self.job.labels), "host": platform.node(), "pid": os.getpid()},
+        )
+        self.store.log(record)
+        self.listener.started(self.job, record)
+        try:
+            ending, attempts = self._attempts(keeper)
+        except ConfigurationError as error:
+            ending, attempts = Ending(status=Status.CONFIG, failure=self._redactor.redact(error.describe())), 1
+        except SingerKitError as error:  # the store, which may be there again by now
+            crashed = Ending(status=Status.CRASHED, failure=self._redactor.redact(error.describe()))
+            with suppress(SingerKitError):
+                self._log(record, crashed, keeper, 1)
+            raise
+        if ending.status is Status.SUCCESS:
+            ending = self._after(ending, keeper)
+        record = self._log(record, ending, keeper, attempts)
+        self.listener.ended(record)
+        return record
+
+    def _log(self, record: RunRecord, ending: Ending, keeper: Keeper, attempts: int) -> RunRecord:
+        after = keeper.stored
+        ended = replace(
+            record,
+            ended=utc_now(),
+            status=str(ending.status),
+            exit_code=exit_code_of(ending.status, ending.signal or signal.SIGTERM),
+            attempt=attempts,
+            streams=ending.progress.sent.by_stream(),
+            revision_after=after.revision if after else None,
+            failure=ending.failure,
+            last_lines=ending.last_lines,
+            facts={**record.facts, **_facts_of(ending)},
+        )
+        self.store.log(ended)
+        return ended
+
+    # Attempts -------------------------------------------------------------------------------------------------------
+
+    def _attempts(self, keeper: Keeper) -> tuple[Ending, int]:
+        """Try as often as the job allows, each time from the newest state."""
+        limits = self.job.limits
+        for number in range(1, limits.retries + 2):
+            with PrivateFolder(self.folder) as files:
+                ending = self._attempt(files, keeper)
+            keeper.persist()
+            if ending.status not in RETRYABLE or number > limits.retries:
+                break
+            seconds = limits.retry_wait_s * 2 ** (number - 1)
+            self.listener.retrying(ending, seconds)
+            if not self._pause(seconds, keeper):
+                return replace(ending, status=Status.CANCELLED, signal=self._signals.get()), number
+        return ending, number
+
+    def _pause(self, seconds: float, keeper: Keeper) -> bool:
+        """Wait, with the lease kept; says whether nobody has asked to stop meanwhile."""
+        until = monotonic() + seconds
+        while monotonic() < until and self._signals.empty():
+            keeper.keep_lease()
+            rest(self._signals)
+        return self._signals.empty()
+
+    def _attempt(self, files: PrivateFolder, keeper: Keeper) -> Ending:
+        programs = [self.job.tap, *self.job.mappers, self.job.target]
+        commands = [self._command(program, name, files) for program, name in _named(programs)]
+        options: list[str] = []
+        try:
+            catalog = catalog_for(self.job, commands[0], files, self._redactor)
+        except DiscoveryError as error:
+            return Ending(status=Status.TAP_FAILED, failure=str(error))
+        if catalog is not None:
+            options += [self.job.tap.catalog_option, str(catalog)]
+        if (state := self._state_for_tap(keeper.stored)) is not None:
+            options += ["--state", str(files.write("state.json", state))]
+        commands[0] = replace(commands[0], argv=[*commands[0].argv, *options])
+        return attempt(
+            commands,
+            limits=self.job.limits,
+            groups=files.path / "groups",
+            redactor=self._redactor,
+            watcher=keeper,
+            signals=self._signals,
+        )
+
+    def _command(self, program: Program, name: str, files: PrivateFolder) -> Command:
+        argv = list(program.argv)
+        if program.config is not None:
+            path = files.write_config(name, program.config, writes_back=program.writes_back)
+            argv += ["--config", str(path)]
+        environment = {key: value for key, value in os.environ.items() if key not in self.job.withheld}
+        return Command(name=name, argv=argv, environment={**environment, **program.environment}, folder=program.folder)
+
+    def _state_for_tap(self, stored: StoredState | None) -> dict[str, Any] | None:
+        if stored is None or "*" in self.job.full_refresh:
+            return None
+        return without_streams(stored.state, self.job.full_refresh)
+
+    # After the load -------------------------------------------------------------------------------------------------
+
+    def _after(self, ending: Ending, keeper: Keeper) -> Ending:
+        for step in self.job.after:
+            self.listener.log("singerkit", f"after the load: {step}")
+            code = run_step(
+                step,
+                facts=self._facts_for_steps(ending, keeper),
+                folder=self.job.folder,
+                show=lambda line: self.listener.log("after", self._redactor.redact(line)),
+                signals=self._signals,
+                tick=keeper.keep_lease,
+            )
+            if code:
+                failure = f"The data were loaded; the step `{step}` that follows failed ({describe_code(code)})."
+                return replace(ending, status=Status.AFTER_FAILED, failure=self._redactor.redact(failure))
+        return ending
+
+    def _facts_for_steps(self, ending: Ending, keeper: Keeper) -> dict[str, str]:
+        records = ending.progress.sent.records
+        return {
+            "SINGERKIT_RUN_ID": self.id,
+            "SINGERKIT_PIPELINE": self.job.name,
+            "SINGERKIT_STATUS": str(ending.status),
+            "SINGERKIT_RECORDS": str(sum(records.values())),
+            "SINGERKIT_STREAMS": ",".join(sorted(records)),
+            "SINGERKIT_STATE_REVISION": str(keeper.stored.revision if keeper.stored else ""),
+        }
+
+
+def _named(programs: list[Program]) -> Iterator[tuple[Program, str]]:
+    """Give each program with a name that no other has."""
+    seen: dict[str, int] = {}
+    for program in programs:
+        seen[program.name] = seen.get(program.name, 0) + 1
+        count = seen[program.name]
+        yield program, program.name if count == 1 else f"{program.name}-{count}"
+
+
+def _facts_of(ending: Ending) -> dict[str, Any]:
+    progress = ending.progress
+    return {
+        "read": progress.read.by_stream(),
+        "waited_for_tap_s": round(progress.sent.waited_for_writer_s, 3),
+        "waited_for_target_s": round(progress.sent.waited_for_reader_s, 3),
+        "states": progress.states,
+        "codes": dict(ending.codes),
+        "metrics": {name: dict(metrics) for name, metrics in ending.metrics.items() if metrics},
+    }
