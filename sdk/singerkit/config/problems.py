@@ -6,7 +6,7 @@ Lines are made from path and rule alone, since a value could be a secret.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from singerkit.errors import ConfigurationError
 
@@ -16,8 +16,28 @@ if TYPE_CHECKING:
 _Path: TypeAlias = tuple[str | int, ...]
 
 
+class Problem(NamedTuple):
+    """One broken rule: where (names and indexes from the root), and what is wrong there; the line says both."""
+
+    path: _Path
+    what: str
+
+    @property
+    def line(self) -> str:
+        """The problem as one line of text."""
+        return f"{path_text(self.path) or 'config'}: {self.what}"
+
+
 def config_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """Give one line for each rule that the config breaks, from path and rule alone: a value could be a secret.
+
+    Errors: ``ConfigurationError`` when the schema itself is wrong, which only the connector's author can mend.
+    """
+    return [problem.line for problem in problems_of(config, schema)]
+
+
+def problems_of(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Problem]:
+    """Give each rule that the config breaks once, in the order in which they were found.
 
     Errors: ``ConfigurationError`` when the schema itself is wrong, which only the connector's author can mend.
     """
@@ -27,30 +47,39 @@ def config_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> lis
     try:
         validator = jsonschema_rs.validator_for(dict(schema), validate_formats=False, offline=True)
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        place = _path_text(tuple(getattr(error, "instance_path", ()))) or "its root"
+        place = path_text(tuple(getattr(error, "instance_path", ()))) or "its root"
         raise ConfigurationError(
             f"the connector's own schema of its settings is not valid JSON Schema at {place}: report it to its author"
         ) from None
-    known = list(schema.get("properties") or {})
-    problems = [line for error in validator.iter_errors(dict(config)) for line in _problem_lines(error, known)]
+    problems = [found for error in validator.iter_errors(dict(config)) for found in _problems_in(error, schema)]
     return list(dict.fromkeys(problems))
 
 
-def _problem_lines(error: Any, known: Sequence[str]) -> Iterator[str]:
-    """Give the lines for one broken rule; the message that jsonschema-rs gives is never used, it holds the value."""
+def _problems_in(error: Any, schema: Mapping[str, Any]) -> Iterator[Problem]:
+    """Give what one broken rule says; the message that jsonschema-rs gives is never used, it holds the value."""
     path: _Path = tuple(error.instance_path)
     rule, wanted = error.kind.name, error.kind.value
     if rule in ("anyOf", "oneOf") and (inner := _intended_branch(error)):
         for part in inner:
-            yield from _problem_lines(part, known)
+            yield from _problems_in(part, schema)
     elif rule in ("required", "dependentRequired"):
-        yield f"{_path_text((*path, wanted))}: is required"
+        yield Problem((*path, wanted), "is required")
     elif rule in ("additionalProperties", "unevaluatedProperties"):
+        known = _siblings(schema, error.schema_path)
         for name in wanted:
-            hint = suggestion(name, known) if not path else ""
-            yield f"{_path_text((*path, name))}: is not a known setting{hint}"
+            yield Problem((*path, name), f"is not a known setting{suggestion(name, known)}")
     else:
-        yield f"{_path_text(path) or 'config'}: {_RULES.get(rule, _any_rule(rule))(wanted)}"
+        yield Problem(path, _RULES.get(rule, _any_rule(rule))(wanted))
+
+
+def _siblings(schema: Any, rule_path: Sequence[str | int]) -> list[str]:
+    """Give the properties that stand beside a rule of a schema."""
+    for step in rule_path[:-1]:
+        try:
+            schema = schema[step]
+        except (LookupError, TypeError):
+            return []
+    return list(schema.get("properties") or {}) if isinstance(schema, dict) else []
 
 
 def _intended_branch(error: Any) -> list[Any]:
@@ -65,7 +94,8 @@ def _shows_another_form(part: Any, whole: Any) -> bool:
     return part.kind.name == "const" or (is_here and part.kind.name in ("type", "enum"))
 
 
-def _path_text(path: _Path) -> str:
+def path_text(path: Sequence[str | int]) -> str:
+    """Give a path as people write it: ``streams[0].name``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
 

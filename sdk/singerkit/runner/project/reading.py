@@ -1,0 +1,100 @@
+"""From the text of a singer.toml to checked settings, for one environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from singerkit.config.problems import problems_of, suggestion
+from singerkit.errors import ConfigurationError, ConfigValidationError
+from singerkit.runner.project.document import Source, Tree
+from singerkit.runner.project.json_schema import project_schema
+from singerkit.runner.project.merging import inherited, lineage, merged
+from singerkit.runner.project.spec import Document, Pipeline, Settings
+
+#: The kinds of programs, by the name of their tables.
+KINDS = ("taps", "targets", "mappers")
+
+
+def read_settings(path: Path, environment: str | None) -> tuple[Source, Settings]:
+    """Read a singer.toml, and put the overrides of an environment over it.
+
+    Errors: ``ConfigurationError`` when the file can't be read or the environment is not there;
+    ``ConfigValidationError`` with every setting that is not known or not possible, each with its line.
+    """
+    source = Source.read(path)
+    tree = source.parse()
+    _check_form(tree, source)
+    chain = _environments(tree, source, environment)
+    for name in chain:
+        tree = merged(tree, {key: value for key, value in tree["env"][name].items() if key != "inherits"})
+    for kind in KINDS:
+        tables = tree.get(kind, {})
+        tree[kind] = {name: _inherited(source, kind, name, tables) for name in tables}
+    tree.pop("env", None)
+    settings = msgspec.convert(tree, Settings)
+    if problems := [*_reference_problems(settings, source, chain)]:
+        raise _invalid(path, problems)
+    return source, settings
+
+
+def _invalid(path: Path, problems: Sequence[str]) -> ConfigValidationError:
+    return ConfigValidationError(f"{path} is not valid:", errors=problems)
+
+
+def _check_form(tree: Tree, source: Source) -> None:
+    """Let the types decide; the schema made of them says what is wrong, in all places at once, and where."""
+    try:
+        msgspec.convert(tree, Document)
+    except msgspec.ValidationError as error:
+        found = problems_of(tree, project_schema())
+        lines = [f"{source.place(problem.path)}: {problem.line}" for problem in found]
+        raise _invalid(source.path, lines or [str(error)]) from None
+
+
+def _environments(tree: Tree, source: Source, name: str | None) -> list[str]:
+    """Give the environments to be put over the settings, one over the other."""
+    if not name:
+        return []
+    known = tree.get("env", {})
+    if name not in known:
+        has = f"it has: {', '.join(known)}" if known else "it has none"
+        hint = suggestion(name, [*known])
+        raise ConfigurationError(f"{source.path} has no environment '{name}'{hint or f'; {has}'}")
+    return lineage(name, known, lambda at, what: f"{source.place(('env', at, 'inherits'))}: env.{at}.inherits: {what}")
+
+
+def _inherited(source: Source, kind: str, name: str, tables: Mapping[str, Tree]) -> Tree:
+    return inherited(
+        name, tables, lambda at, what: f"{source.place((kind, at, 'inherits'))}: {kind}.{at}.inherits: {what}"
+    )
+
+
+def _reference_problems(settings: Settings, source: Source, chain: Sequence[str]) -> Iterator[str]:
+    """Give what is missing, and names that nothing has."""
+
+    def problem(path: tuple[str, ...], what: str) -> str:
+        places = [("env", name, *path) for name in reversed(chain)]
+        return f"{source.place(*places, path)}: {'.'.join(path)}: {what}"
+
+    for name, pipeline in settings.pipelines.items():
+        for key, word, known in _names_of(pipeline, settings):
+            path = ("pipelines", name, key)
+            if not word:
+                yield problem(path, "is required")
+            elif word not in known:
+                has = suggestion(word, [*known]) or (f"; there are: {', '.join(known)}" if known else "")
+                yield problem(path, f"there is no {key.removesuffix('s')} '{word}'{has}")
+    for name, notification in settings.notify.items():
+        if bool(notification.url) == bool(notification.command):
+            yield problem(("notify", name), "needs either a `url` or a `command`")
+
+
+def _names_of(pipeline: Pipeline, settings: Settings) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    yield "tap", pipeline.tap, settings.taps
+    yield "target", pipeline.target, settings.targets
+    for mapper in pipeline.mappers:
+        yield "mappers", mapper, settings.mappers
