@@ -22,6 +22,11 @@ _REFERENCE = re.compile(
     r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<type>[a-z]+))?(?P<has_default>:-(?P<default>.*))?", re.DOTALL
 )
 
+#: Variables that are no secrets, and that programs need to run.
+PLAIN_VARIABLES = frozenset(
+    {"HOME", "HOSTNAME", "LANG", "LC_ALL", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "TMPDIR", "TZ", "USER"}
+)
+
 
 class Interpolated(NamedTuple):
     """A value without references, and the texts in it that must not be seen."""
@@ -84,7 +89,7 @@ class Interpolation:
         elif name not in self._variables:
             hint = suggestion(name, [*self._variables])
             raise ConfigurationError(f"{where}: the environment variable {name} is not set{hint}")
-        else:
+        elif name not in PLAIN_VARIABLES:
             secrets.add(text)
         try:
             return _TYPES[reference["type"]](text)
@@ -102,6 +107,18 @@ class Interpolation:
         text = text.removesuffix("\n").removesuffix("\r")
         secrets.add(text)
         return text
+
+
+def variables_in(value: Any) -> frozenset[str]:
+    """Give the names of the variables that a value, be it nested, refers to."""
+    if isinstance(value, dict):
+        return frozenset[str]().union(*map(variables_in, value.values()))
+    if isinstance(value, list):
+        return frozenset[str]().union(*map(variables_in, value))
+    if not isinstance(value, str):
+        return frozenset()
+    found = (_REFERENCE.fullmatch(token[1]) for token in _TOKEN.finditer(value) if token[2])
+    return frozenset(reference["name"] for reference in found if reference)
 
 
 _FORMS = "it may be ${NAME}, ${NAME:-default}, ${NAME:integer|number|boolean|json} or ${file:path}"

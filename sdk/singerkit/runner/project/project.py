@@ -14,13 +14,12 @@ from singerkit.config.secrets import secret_values
 from singerkit.errors import ConfigurationError
 from singerkit.runner.job import Job, Limits, Program
 from singerkit.runner.project.commands import found_program, installed_program, words_of
-from singerkit.runner.project.document import Source
 from singerkit.runner.project.durations import seconds_of
-from singerkit.runner.project.interpolate import Interpolated, Interpolation
+from singerkit.runner.project.interpolate import PLAIN_VARIABLES, Interpolated, Interpolation
 from singerkit.runner.project.merging import merged
-from singerkit.runner.project.reading import KINDS, read_settings
+from singerkit.runner.project.reading import KINDS, Reading, read_settings
 from singerkit.runner.project.selection import catalog_rules
-from singerkit.runner.project.spec import Connector, Notification, Pipeline, Settings
+from singerkit.runner.project.spec import Connector, Notification, Pipeline, Tap
 
 FILE_NAME = "singer.toml"
 #: The environment that is used where none is named.
@@ -53,12 +52,14 @@ class Project:
     variables.
     """
 
-    def __init__(self, source: Source, settings: Settings, environment: str | None) -> None:
-        self.path = source.path
-        self.folder = source.path.parent
+    def __init__(self, reading: Reading, environment: str | None) -> None:
+        self.path = reading.source.path
+        self.folder = self.path.parent
         self.environment = environment
-        self.settings = settings
-        self._source = source
+        self.settings = reading.settings
+        #: Variables that the file refers to, for any environment and any program: no program is to get them unasked.
+        self.withheld = reading.variables - PLAIN_VARIABLES
+        self._source = reading.source
         self._interpolation = Interpolation(_variables(self.folder), self.folder)
 
     @property
@@ -130,6 +131,8 @@ class Project:
             limits=_limits(pipeline),
             full_refresh=frozenset(full) if isinstance(full, list) else frozenset({"*"} if full else ()),
             after=tuple(pipeline.after),
+            folder=self.folder,
+            withheld=self.withheld,
             labels={**({"environment": self.environment} if self.environment else {}), **pipeline.labels},
             schedule=pipeline.schedule or None,
             stale_after_s=_optional_seconds(pipeline.stale_after),
@@ -174,6 +177,7 @@ class Project:
             | secret_values(environment.value, {}),
             folder=self.folder,
             writes_back=said.writeback,
+            catalog_option=said.catalog_option if isinstance(said, Tap) else "--catalog",
         )
 
     def _command(self, said: Connector, kind: str, name: str) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -229,6 +233,7 @@ def _limits(pipeline: Pipeline) -> Limits:
         timeout_s=_optional_seconds(pipeline.timeout),
         idle_timeout_s=_optional_seconds(pipeline.idle_timeout),
         grace_s=seconds_of(pipeline.grace),
+        drain_s=seconds_of(pipeline.drain),
         retries=pipeline.retries,
         retry_wait_s=seconds_of(pipeline.retry_wait),
     )
@@ -266,5 +271,4 @@ def load_project(path: Path, environment: str | None = None) -> Project:
     Errors: ``ConfigurationError`` when it can't be read; ``ConfigValidationError`` with all that is wrong in it.
     """
     chosen = environment or os.environ.get(ENVIRONMENT_VARIABLE) or None
-    source, settings = read_settings(path.absolute(), chosen)
-    return Project(source, settings, chosen)
+    return Project(read_settings(path.absolute(), chosen), chosen)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from singerkit.config.problems import problems_of, suggestion
 from singerkit.errors import ConfigurationError, ConfigValidationError
 from singerkit.runner.project.document import Source, Tree
+from singerkit.runner.project.interpolate import variables_in
 from singerkit.runner.project.json_schema import project_schema
 from singerkit.runner.project.merging import inherited, lineage, merged
 from singerkit.runner.project.spec import Document, Pipeline, Settings
@@ -19,7 +20,15 @@ from singerkit.runner.project.spec import Document, Pipeline, Settings
 KINDS = ("taps", "targets", "mappers")
 
 
-def read_settings(path: Path, environment: str | None) -> tuple[Source, Settings]:
+class Reading(NamedTuple):
+    """What was read: the text, what it says for one environment, and the variables that it names for any."""
+
+    source: Source
+    settings: Settings
+    variables: frozenset[str]
+
+
+def read_settings(path: Path, environment: str | None) -> Reading:
     """Read a singer.toml, and put the overrides of an environment over it.
 
     Errors: ``ConfigurationError`` when the file can't be read or the environment is not there;
@@ -27,6 +36,7 @@ def read_settings(path: Path, environment: str | None) -> tuple[Source, Settings
     """
     source = Source.read(path)
     tree = source.parse()
+    variables = variables_in(tree)
     _check_form(tree, source)
     chain = _environments(tree, source, environment)
     for name in chain:
@@ -38,7 +48,7 @@ def read_settings(path: Path, environment: str | None) -> tuple[Source, Settings
     settings = msgspec.convert(tree, Settings)
     if problems := [*_reference_problems(settings, source, chain)]:
         raise _invalid(path, problems)
-    return source, settings
+    return Reading(source, settings, variables)
 
 
 def _invalid(path: Path, problems: Sequence[str]) -> ConfigValidationError:

@@ -97,6 +97,10 @@ class Tap(Connector, frozen=True, kw_only=True):
         str,
         Meta(description="A catalog file, from this file's folder, to be used instead of discovery."),
     ] = ""
+    catalog_option: Annotated[
+        Literal["--catalog", "--properties"],
+        Meta(description="How the tap is given a catalog; old taps know `--properties` only."),
+    ] = "--catalog"
 
 
 class Target(Connector, frozen=True, kw_only=True):
@@ -133,7 +137,13 @@ class Pipeline(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     ] = ""
     timeout: Annotated[Duration, Meta(description="The most that one attempt may take.")] | None = None
     idle_timeout: Annotated[Duration, Meta(description="The most that may pass without anything moving.")] | None = None
-    grace: Annotated[Duration, Meta(description="Between asking a program to end and ending it by force.")] = 30.0
+    grace: Annotated[
+        Duration,
+        Meta(description="When the runner is asked to end: how long programs may take until they are ended by force."),
+    ] = 30.0
+    drain: Annotated[
+        Duration, Meta(description="After a timeout: how long the target may take to store what it has.")
+    ] = 600.0
     retries: Annotated[int, Meta(ge=0, description="How often a failed run is tried again, from where it came to.")] = 0
     retry_wait: Annotated[Duration, Meta(description="The time before the next try.")] = 5.0
     after: Annotated[
