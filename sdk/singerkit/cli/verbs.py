@@ -22,10 +22,12 @@ class Verb(NamedTuple):
 
 
 VERBS: Mapping[str, Verb] = {
+    "run": Verb("singerkit.cli.commands.run:run", "Run a pipeline, or any tap and target, supervised."),
     "check": Verb(
         "singerkit.cli.commands.check:check", "Check any tap, target or mapper against the Singer specification."
     ),
     "connectors": Verb("singerkit.cli.commands.connectors:connectors", "List the connectors that come with singerkit."),
+    "port": Verb("singerkit.cli.commands.port:port", "Move a connector from singer_sdk to singerkit."),
 }
 
 _HELP = """Move data with Singer taps and targets.

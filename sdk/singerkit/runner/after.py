@@ -40,8 +40,10 @@ def run_step(
     )
 
     def show_lines() -> None:
-        for line in process.stdout or ():
-            show(line.rstrip("\n"))
+        assert process.stdout is not None  # noqa: S101 - a pipe, above
+        with process.stdout as lines:
+            for line in lines:
+                show(line.rstrip("\n"))
 
     reader = threading.Thread(target=show_lines, daemon=True)
     reader.start()

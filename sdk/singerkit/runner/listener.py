@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from singerkit.runner.job import Job
-from singerkit.runner.store.base import RunRecord
+from singerkit.runner.store.base import RunRecord, StoredState
 from singerkit.runner.supervise.attempt import Ending, Progress
 
 
@@ -24,5 +24,5 @@ class Listener(Protocol):
     def retrying(self, ending: Ending, seconds: float) -> None:
         """Show that an attempt has failed and the next one begins after so many seconds."""
 
-    def ended(self, record: RunRecord) -> None:
-        """Show how it ended."""
+    def ended(self, record: RunRecord, before: StoredState | None, after: StoredState | None) -> None:
+        """Show how it ended, and the states that stood before and after it."""

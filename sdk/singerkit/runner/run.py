@@ -92,7 +92,7 @@ class Run:
         if ending.status is Status.SUCCESS:
             ending = self._after(ending, keeper)
         record = self._log(record, ending, keeper, attempts)
-        self.listener.ended(record)
+        self.listener.ended(record, before, keeper.stored)
         return record
 
     def _log(self, record: RunRecord, ending: Ending, keeper: Keeper, attempts: int) -> RunRecord:

@@ -1,0 +1,179 @@
+"""`singerkit run`: a pipeline of the project, or any commands, supervised."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from singerkit.cli.run import boundary
+from singerkit.cli.run_display import display_for
+from singerkit.digests import digest_of
+from singerkit.errors import ConfigurationError
+from singerkit.runner.job import Job, Limits, Program
+from singerkit.runner.project import Project, find_project, load_project
+from singerkit.runner.project.commands import found_program, words_of
+from singerkit.runner.run import Run
+from singerkit.runner.store.open import default_url, open_store
+
+_HELP = """Run `tap | target`, with state, retries, progress and a record of the run.
+
+WHAT is the name of a pipeline of singer.toml (or several, run one after the other), or two commands: a tap and a
+target, mappers between them. Each is run as a shell would find it, and gets --state and, where it has one, --catalog.
+
+\b
+Examples:
+  singerkit run orders
+  singerkit run "tap-x --config a.json" "target-y --config b.json"
+  singerkit run orders --full-refresh customers
+  singerkit run orders --backfill 2025-01-01..2025-02-01
+
+The exit code is 0 for success, 1 for a failure that may pass, 2 for one that must be mended, 75 where another run
+holds the lease, 124 after a timeout, 130 or 143 after a signal.
+"""
+
+
+@click.command("run", help=_HELP)
+@click.argument("what", nargs=-1, required=True)
+@click.option(
+    "--project", "project_path", type=click.Path(path_type=Path), help="singer.toml, if not in this folder or above."
+)
+@click.option("--env", "environment", help="The environment of singer.toml to use.")
+@click.option("--state-url", help="Where the state is kept: sqlite:///..., postgresql://..., s3://..., file:///...")
+@click.option("--state-key", help="The state's name in the store.")
+@click.option("--catalog", type=click.Path(path_type=Path), help="A catalog for the tap.")
+@click.option("--full-refresh", multiple=True, metavar="STREAM", help="Read this stream from the start ('*': all).")
+@click.option(
+    "--backfill", metavar="START..END", help="Read a window, with a state of its own; sets start_date, end_date."
+)
+@click.option("--timeout", type=float, help="Seconds after which the tap is stopped.")
+@click.option("--idle-timeout", type=float, help="Seconds without any movement after which the tap is stopped.")
+@click.option("--retries", type=int, help="How often to try again.")
+@click.option("--after", multiple=True, help="A shell command to run after a success.")
+@click.option(
+    "--log-format", type=click.Choice(["auto", "text", "json"]), default="auto", help="What is shown on stderr."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be run, and from which state.")
+def run(
+    what: tuple[str, ...],
+    project_path: Path | None,
+    environment: str | None,
+    state_url: str | None,
+    state_key: str | None,
+    catalog: Path | None,
+    full_refresh: tuple[str, ...],
+    backfill: str | None,
+    timeout: float | None,
+    idle_timeout: float | None,
+    retries: int | None,
+    after: tuple[str, ...],
+    log_format: str,
+    dry_run: bool,
+) -> None:
+    """Run; ends the process with the run's exit code."""
+
+    def work() -> int:
+        project = _project(project_path, environment)
+        url = state_url or (project.state_url if project else default_url())
+        jobs = _jobs(what, project)
+        for job in jobs:
+            job = _with_options(job, state_key, catalog, full_refresh, after)
+            job = _with_limits(job, timeout, idle_timeout, retries)
+            job = _backfilled(job, backfill) if backfill else job
+            if dry_run:
+                _show(job, url)
+            elif code := _run(job, url, project, {"auto": None, "text": False, "json": True}[log_format]):
+                return code
+        return 0
+
+    sys.exit(boundary("singerkit", work))
+
+
+def _project(path: Path | None, environment: str | None) -> Project | None:
+    path = path or find_project()
+    if path is None and environment:
+        raise ConfigurationError("--env needs a singer.toml, and there is none in this folder or above")
+    return load_project(path, environment) if path else None
+
+
+def _jobs(what: Sequence[str], project: Project | None) -> list[Job]:
+    if project is not None and all(word in project.pipelines for word in what):
+        return [project.job(word) for word in what]
+    if len(what) < 2:
+        if project is None:
+            raise ConfigurationError(
+                f"'{what[0]}' alone can't be run: name a tap and a target, or write pipelines into a singer.toml"
+            )
+        return [project.job(what[0])]  # says that there is no such pipeline, and which there are
+    tap, *mappers, target = (_program(word) for word in what)
+    # Other options mean other data: the state belongs to exactly these commands.
+    name = f"{tap.name}-to-{target.name}-{digest_of(chr(0).join(what))}"
+    return [Job(name=name, state_key=name, tap=tap, mappers=tuple(mappers), target=target, folder=Path.cwd())]
+
+
+def _program(command: str) -> Program:
+    words = words_of(command, "the command line")
+    if not words:
+        raise ConfigurationError("a command is empty")
+    name = os.path.basename(words[0])  # noqa: PTH119 - a word, no path of ours
+    return Program(name=name, argv=found_program(Path.cwd(), words, f"'{command}'"))
+
+
+def _with_options(
+    job: Job, state_key: str | None, catalog: Path | None, full_refresh: Sequence[str], after: Sequence[str]
+) -> Job:
+    return replace(
+        job,
+        state_key=state_key or job.state_key,
+        catalog=catalog or job.catalog,
+        full_refresh=frozenset(full_refresh) or job.full_refresh,
+        after=(*job.after, *after),
+    )
+
+
+def _with_limits(job: Job, timeout_s: float | None, idle_timeout_s: float | None, retries: int | None) -> Job:
+    given = {"timeout_s": timeout_s, "idle_timeout_s": idle_timeout_s, "retries": retries}
+    limits: Limits = replace(job.limits, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return replace(job, limits=limits)
+
+
+def _backfilled(job: Job, window: str) -> Job:
+    """Give the job that reads one window, under a key of its own."""
+    start, dots, end = window.partition("..")
+    if not (start and dots and end):
+        raise ConfigurationError(f"--backfill wants START..END, as in 2025-01-01..2025-02-01, not '{window}'")
+    if job.tap.config is None:
+        raise ConfigurationError(
+            "--backfill sets start_date and end_date in the tap's config, so that has to be in singer.toml"
+        )
+    config = {**job.tap.config, "start_date": start, "end_date": end}
+    return replace(job, tap=replace(job.tap, config=config), state_key=f"{job.state_key}:backfill:{window}")
+
+
+def _show(job: Job, url: str) -> None:
+    click.echo(f"pipeline   {job.name}\nstate      {job.state_key} in {url.partition('?')[0]}")
+    for kind, program in _kinds(job):
+        click.echo(f"{kind:<10} {shlex.join(program.argv)}")
+    for step in job.after:
+        click.echo(f"after      {step}")
+
+
+def _kinds(job: Job) -> Iterator[tuple[str, Program]]:
+    yield "tap", job.tap
+    yield from (("mapper", mapper) for mapper in job.mappers)
+    yield "target", job.target
+
+
+def _run(job: Job, url: str, project: Project | None, json_lines: bool | None) -> int:
+    store = open_store(url)
+    try:
+        folder = project.folder / ".singerkit" if project else Path(default_url().removeprefix("sqlite:///")).parent
+        record = Run(job, store, display_for(json_lines=json_lines), folder)()
+        return record.exit_code or 0
+    finally:
+        store.close()

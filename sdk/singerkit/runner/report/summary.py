@@ -1,0 +1,103 @@
+"""What one run came to, on one screen: which side, why, the last lines, rows, bookmarks, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from singerkit.runner.state_changes import changes
+from singerkit.runner.store.base import RunRecord, StoredState
+
+_MAX_STREAMS = 12
+_MAX_CHANGES = 12
+
+_HEADLINES = {
+    "success": "succeeded",
+    "unacknowledged": "FAILED: the target did not acknowledge the last state",
+    "tap_failed": "FAILED: the tap",
+    "target_failed": "FAILED: the target",
+    "target_quit_early": "FAILED: the target stopped reading",
+    "timed_out": "TIMED OUT",
+    "cancelled": "CANCELLED",
+    "config": "NOT STARTED: something is wrong with the setup",
+    "after_failed": "LOADED, but a step that follows FAILED",
+    "crashed": "CRASHED: the runner itself was ended",
+    "running": "is running",
+}
+_RESUMES = (
+    "It is safe to run again: it goes on from the bookmarks above. Records behind them are loaded again, and replace "
+    "themselves where the stream has key properties; elsewhere they are there twice."
+)
+_NEXT = {
+    "unacknowledged": "See in the target's log why it printed no state for what it was given; then run again.",
+    "config": "Mend what is named above; nothing was read or loaded. Trying again without that will not help.",
+    "after_failed": "The data are loaded and the bookmarks stand. Mend the step and run it by hand, or run again.",
+    "timed_out": f"{_RESUMES} If it always takes so long, raise the timeout or load fewer streams at once.",
+    "crashed": f"{_RESUMES} The lease of a runner that was killed ends by itself within a minute.",
+}
+
+
+def summary(record: RunRecord, before: StoredState | None = None, after: StoredState | None = None) -> list[str]:
+    """Give the lines; of a success only what it loaded."""
+    lines = [headline(record)]
+    if record.failure:
+        lines += ["", f"  {record.failure}"]
+    lines += [f"    {line}" for line in _last_lines(record)]
+    lines += ["", *_rows(record), *_bookmarks(before, after)]
+    if record.status not in ("success", "running"):
+        lines += ["", f"  What to do: {_NEXT.get(record.status, _RESUMES)}"]
+        lines += [f"  See it again: singerkit show {record.id}"]
+    return lines
+
+
+def headline(record: RunRecord) -> str:
+    """Give one line: the pipeline, how it ended, how long it took."""
+    words = _HEADLINES.get(record.status, record.status)
+    took = f" after {duration(record.started, record.ended)}" if record.ended else ""
+    attempts = f", in attempt {record.attempt}" if record.attempt > 1 else ""
+    return f"{record.pipeline} {words}{took}{attempts}"
+
+
+def duration(began: datetime, ended: datetime) -> str:
+    """Give a time span for people: ``42.1 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    seconds = max(0.0, (ended - began).total_seconds())
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _last_lines(record: RunRecord) -> Sequence[str]:
+    """Give the end of the log of the side that failed; of both where that is not clear."""
+    codes = record.facts.get("codes", {})
+    failed = [name for name in record.last_lines if codes.get(name)] or list(record.last_lines)
+    if record.status in ("success", "running", "config", "after_failed") and not any(codes.values()):
+        return ()
+    if record.status == "target_failed":
+        failed = failed[-1:]
+    elif record.status == "tap_failed":
+        failed = failed[:1]
+    shown = [(name, line) for name in failed for line in record.last_lines[name]][-20:]
+    return [f"{name} | {line}" for name, line in shown]
+
+
+def _rows(record: RunRecord) -> list[str]:
+    streams = record.streams
+    total = sum(counts["records"] for counts in streams.values())
+    lines = [f"  Records sent to the target: {total:,} in {len(streams)} streams"]
+    largest = sorted(streams.items(), key=lambda item: -item[1]["records"])
+    lines += [f"    {name}: {counts['records']:,}" for name, counts in largest[:_MAX_STREAMS]]
+    if len(largest) > _MAX_STREAMS:
+        lines.append(f"    ... and {len(largest) - _MAX_STREAMS} more")
+    return lines
+
+
+def _bookmarks(before: StoredState | None, after: StoredState | None) -> list[str]:
+    if after is None:
+        return ["  Bookmarks: none yet"]
+    if before is not None and before.revision == after.revision:
+        return [f"  Bookmarks: unchanged (revision {after.revision})"]
+    lines = changes(before.state if before else None, after.state)
+    shown = [f"    {line}" for line in lines[:_MAX_CHANGES]]
+    more = [f"    ... and {len(lines) - _MAX_CHANGES} more"] if len(lines) > _MAX_CHANGES else []
+    return [f"  Bookmarks (revision {before.revision if before else 0} to {after.revision}):", *shown, *more]

@@ -1,0 +1,312 @@
+"""Runs of plain programs: what is loaded, what is persisted, what it is called, whatever goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import threading
+import time
+
+import pytest
+from plain_programs import TAP, TARGET
+
+from singerkit.runner.job import Limits, Program
+from singerkit.runner.store.base import LockedError
+
+LAST = {"bookmarks": {"s": {"n": 10}}}
+#: Ends after five records, as `how` says.
+BREAKING_TAP = TAP.replace("range(begin + 1, 11)", "range(begin + 1, begin + 6)")
+ROW = '{"type": "RECORD", "stream": "s", "record": {"id": 99}'
+
+
+def test_a_success_loads_all_and_persists_the_last_state(bench):
+    record = bench.run()
+    assert (record.status, record.exit_code, bench.ids, bench.state) == ("success", 0, list(range(1, 11)), LAST)
+    assert record.streams["s"]["records"] == 10
+    assert record.streams["s"]["bytes"] > 300
+    assert bench.store.run(record.id) == record
+
+
+def test_a_run_goes_on_from_the_state_of_the_one_before(bench):
+    bench.run(tap=BREAKING_TAP)
+    record = bench.run()
+    assert (record.revision_before, record.revision_after) == (1, 2)
+    assert (bench.ids, bench.state) == (list(range(1, 11)), LAST)
+
+
+def test_a_full_refresh_gives_the_tap_no_bookmark_of_that_stream(bench):
+    bench.run()
+    bench.run(full_refresh=frozenset({"s"}))
+    bench.run(full_refresh=frozenset({"*"}))
+    assert bench.ids == list(range(1, 11)) * 3
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "code"),
+    [
+        ("sys.exit(1)", "tap_failed", 1),
+        ("os.kill(os.getpid(), 9)", "tap_failed", 1),
+        (f"write('{ROW}', end=''); sys.exit(1)", "tap_failed", 1),
+        ("write('Traceback (most recent call last):')", "tap_failed", 1),
+    ],
+)
+def test_a_tap_that_breaks_leaves_what_was_acknowledged(bench, end, status, code):
+    record = bench.run(tap=BREAKING_TAP + end)
+    assert (record.status, record.exit_code) == (status, code), record
+    assert bench.ids == [1, 2, 3, 4, 5]
+    assert bench.state == {"bookmarks": {"s": {"n": 5}}}
+    again = bench.run()
+    assert (again.status, bench.ids) == ("success", list(range(1, 11)))
+
+
+def test_a_last_line_without_an_end_is_passed_on_if_its_tap_succeeded(bench):
+    record = bench.run(tap=BREAKING_TAP + f"write('{ROW}}}', end='')")
+    assert (record.status, bench.ids) == ("success", [1, 2, 3, 4, 5, 99])
+
+
+def test_a_cut_line_is_told(bench):
+    record = bench.run(tap=BREAKING_TAP + f"write('{ROW}', end=''); sys.exit(1)")
+    assert f"last line was cut off ({len(ROW)} bytes)" in record.failure
+
+
+def test_what_is_no_message_is_told_with_its_line_and_without_its_content(bench):
+    record = bench.run(tap=BREAKING_TAP + "write('password=hunter2')")
+    assert "no Singer message" in record.failure
+    assert "line 12" in record.failure
+    assert "hunter2" not in record.failure
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("if message['type'] == 'STATE' and message['value'] == stop: sys.exit(3)", "target_failed"),
+        ("if message['type'] == 'STATE' and message['value'] == stop: os.kill(os.getpid(), 9)", "target_failed"),
+        ("if message['type'] == 'STATE' and message['value'] == stop: sys.exit(0)", "target_quit_early"),
+    ],
+)
+def test_a_target_that_breaks_leaves_what_it_acknowledged(bench, end, status):
+    endless = TAP.replace("range(begin + 1, 11)", "range(begin + 1, 10**9)")
+    target = "stop = {'bookmarks': {'s': {'n': 5}}}\n" + TARGET + f"        {end}\n"
+    record = bench.run(tap=endless, target=target)
+    assert (record.status, record.exit_code) == (status, 1), record
+    assert bench.state == {"bookmarks": {"s": {"n": 5}}}
+
+
+def test_a_target_that_does_not_acknowledge_is_no_success(bench):
+    record = bench.run(target=TARGET.replace("write(message", "0 and write(message"))
+    assert (record.status, record.exit_code, bench.state) == ("unacknowledged", 1, None)
+    assert "did not print the last state" in record.failure
+
+
+def test_what_a_target_prints_besides_states_is_shown_and_changes_nothing(bench):
+    record = bench.run(target="write('Loading ...')\n" + TARGET)
+    assert (record.status, bench.state) == ("success", LAST)
+    assert any("no state; it is left out: Loading" in line for _, line in bench.shown.lines)
+
+
+def test_a_tap_without_states_has_nothing_to_acknowledge(bench):
+    record = bench.run(tap=TAP.replace('write({"type": "STATE"', '0 and write({"type": "STATE"'))
+    assert (record.status, bench.state, len(bench.ids)) == ("success", None, 10)
+
+
+def test_states_of_a_mapper_s_output_are_what_is_acknowledged(bench):
+    mapper = """
+    for line in sys.stdin:
+        message = json.loads(line)
+        if message["type"] == "RECORD":
+            message["record"]["id"] *= 2
+        write(message)
+    """
+    record = bench.run(mappers=[mapper])
+    assert (record.status, bench.ids, bench.state) == ("success", list(range(2, 21, 2)), LAST)
+
+
+def test_a_mapper_that_breaks_is_named(bench):
+    record = bench.run(mappers=["sys.stdin.readline(); sys.exit(7)"])
+    assert record.status == "tap_failed"
+    assert "mapper0 ended with exit code 7" in record.failure
+
+
+@pytest.mark.parametrize("side", ["tap", "target"])
+def test_bad_setup_is_not_tried_again(bench, side):
+    record = bench.run(**{side: "print('unknown setting', file=sys.stderr); sys.exit(2)"}, limits=Limits(retries=3))
+    assert (record.status, record.exit_code, record.attempt) == ("config", 2, 1)
+    assert list(record.last_lines[side]) == ["unknown setting"]
+
+
+def test_a_program_that_is_not_there_is_told(bench):
+    record = bench.run(tap=Program(name="tap-none", argv=("tap-none",)))
+    assert (record.status, record.exit_code) == ("config", 2)
+    assert "'tap-none' was not found" in record.failure
+
+
+def test_a_failure_that_passes_is_tried_again_from_the_newest_state(bench):
+    tap = BREAKING_TAP + "sys.exit(0 if begin else 1)"
+    record = bench.run(tap=tap, limits=Limits(retries=2, retry_wait_s=0.01))
+    assert (record.status, record.attempt, bench.ids) == ("success", 2, list(range(1, 11)))
+    assert [ending.status for ending in bench.shown.retries] == ["tap_failed"]
+
+
+def test_a_signal_stops_the_tap_and_the_target_drains(bench):
+    endless = TAP.replace("11):", "10**9):\n    time.sleep(0.001)")
+    threading.Thread(target=lambda: (time.sleep(0.5), os.kill(os.getpid(), signal.SIGTERM))).start()
+    record = bench.run(tap=endless)
+    assert (record.status, record.exit_code) == ("cancelled", 143)
+    assert bench.ids == list(range(1, bench.state["bookmarks"]["s"]["n"] + 1))
+
+
+@pytest.mark.parametrize("limits", [Limits(timeout_s=0.5), Limits(idle_timeout_s=0.5)])
+def test_time_that_is_up_stops_the_tap(bench, limits):
+    record = bench.run(tap=TAP + "time.sleep(60)", limits=limits)
+    assert (record.status, record.exit_code, bench.state) == ("timed_out", 124, LAST)
+
+
+def test_who_ignores_signals_is_ended(bench):
+    tap = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + TAP + "time.sleep(60)"
+    target = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + TARGET + "time.sleep(60)"
+    record = bench.run(tap=tap, target=target, limits=Limits(timeout_s=0.5, grace_s=1.0, drain_s=1.0))
+    assert record.status == "timed_out"
+    assert bench.state == LAST
+
+
+def test_what_programs_leave_behind_is_ended_too(bench):
+    pid_file = bench.folder / "pid"
+    tap = f"""
+    if os.fork() == 0:
+        open({str(pid_file)!r}, "w").write(str(os.getpid()))
+        time.sleep(600)
+    while not os.path.exists({str(pid_file)!r}): time.sleep(0.01)
+    """
+    assert bench.run(tap=tap + TAP.replace("\n", "\n    ").rstrip()).status == "success"
+    pid = int(pid_file.read_text())
+    until = time.monotonic() + 10
+    while _is_running(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _is_running(pid)
+
+
+def _is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().split(")")[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_flood_of_log_lines_blocks_nothing_and_only_its_end_is_kept(bench):
+    record = bench.run(tap="for n in range(20000): print('line', n, file=sys.stderr)\n" + TAP)
+    assert (record.status, len(bench.ids)) == ("success", 10)
+    assert record.last_lines["tap"][-1] == "line 19999"
+    assert len(record.last_lines["tap"]) == 20
+
+
+def test_secrets_are_masked_everywhere(bench):
+    tap = Program(
+        name="tap",
+        argv=bench.program("tap", "print('my hunter2!', file=sys.stderr); write('hunter2'); sys.exit(1)").argv,
+        secrets=frozenset({"hunter2"}),
+    )
+    record = bench.run(tap=tap)
+    assert "hunter2" not in repr(record) + repr(bench.shown.lines) + repr(bench.store.runs())
+    assert ("tap", "my ***!") in bench.shown.lines
+
+
+def test_configs_are_private_files_that_go_with_the_run(bench):
+    look = """
+    path = option("--config")
+    write({"type": "STATE", "value": {"mode": os.stat(path).st_mode, "folder": os.stat(os.path.dirname(path)).st_mode,
+                                      "config": given("--config")}})
+    """
+    config = {"token": "x", "count": 3}
+    bench.run(tap=bench.program("tap", look, config=config))
+    assert bench.state["config"] == config
+    assert stat.S_IMODE(bench.state["mode"]) == 0o600
+    assert stat.S_IMODE(bench.state["folder"]) == 0o700
+    assert not [path for path in (bench.folder / "private" / "run").iterdir() if path.is_dir()]
+
+
+ROTATE = """
+config = given("--config")
+write({"type": "STATE", "value": {"had": config["token"]}})
+json.dump({**config, "token": config["token"] + "+"}, open(option("--config"), "w"))
+"""
+
+
+def test_rotated_tokens_are_kept_until_their_user_changes_them(bench):
+    had = []
+    for token in ("a", "a", "a", "b"):
+        bench.run(tap=bench.program("tap", ROTATE, config={"token": token}, writes_back=True))
+        had.append(bench.state["had"])
+    assert had == ["a", "a+", "a++", "b"]
+
+
+def test_what_a_crash_left_is_swept_and_what_was_written_back_is_kept(bench):
+    folder = bench.folder / "private" / "run"
+    config = {"token": "a"}
+    pid = os.fork()
+    if pid == 0:
+        killer = ROTATE + "sys.stdout.flush(); os.kill(os.getppid(), 9); time.sleep(60)"
+        bench.run(tap=bench.program("tap", killer, config=config, writes_back=True))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert [path for path in folder.iterdir() if path.is_dir()]
+    # Its lease stands for a while yet.
+    bench.run(tap=bench.program("tap", ROTATE, config=config, writes_back=True), state_key="q")
+    assert bench.store.get("q").state == {"had": "a+"}
+    assert not [path for path in folder.iterdir() if path.is_dir()]
+
+
+def test_a_second_run_of_the_same_key_is_refused(bench):
+    bench.store.acquire("p", "another:1:x", 60)
+    with pytest.raises(LockedError, match="another:1:x"):
+        bench.run()
+    assert bench.ids == []
+    assert bench.store.runs() == []
+
+
+def test_steps_follow_a_success_only_and_know_the_run(bench):
+    facts = bench.folder / "facts"
+    step = f"env | grep ^SINGERKIT_ > {facts}"
+    bench.run(tap=BREAKING_TAP + "sys.exit(1)", after=(step,))
+    assert not facts.exists()
+    record = bench.run(after=(step, "echo done"))
+    assert f"SINGERKIT_RUN_ID={record.id}" in facts.read_text()
+    assert "SINGERKIT_RECORDS=5\n" in facts.read_text()
+    assert ("after", "done") in bench.shown.lines
+    failed = bench.run(after=("exit 3", f"rm {facts}"))
+    assert (failed.status, failed.exit_code, facts.exists()) == ("after_failed", 1, True)
+
+
+def test_metrics_in_logs_are_kept(bench):
+    metric = {"type": "counter", "metric": "record_count", "value": 4, "tags": {"stream": "s"}}
+    log = f"print('INFO METRIC: ' + json.dumps({metric}), file=sys.stderr)\n"
+    record = bench.run(tap=log + log + TAP)
+    assert record.facts["metrics"] == {"tap": {"record_count/s": 8}}
+
+
+def test_the_catalog_is_discovered_and_changed_by_rules(bench):
+    tap = """
+    if "--discover" in sys.argv:
+        write({"streams": [{"tap_stream_id": "s"}]})
+    else:
+        write({"type": "STATE", "value": given("--catalog")})
+    """
+    bench.run(tap=tap, catalog_rules=lambda catalog: {"streams": [*catalog["streams"], {"tap_stream_id": "t"}]})
+    assert [entry["tap_stream_id"] for entry in bench.state["streams"]] == ["s", "t"]
+
+
+def test_a_discovery_that_fails_is_told(bench):
+    record = bench.run(tap="print('no access', file=sys.stderr); sys.exit(1)", catalog_rules=lambda catalog: catalog)
+    assert record.status == "tap_failed"
+    assert "could not discover" in record.failure
+    assert "no access" in record.failure
+
+
+def test_exact_numbers_of_states_stay_exact(bench):
+    tap = """write('{"type": "STATE", "value": {"n": 12345678901234567890.123456789}}')"""
+    bench.run(tap=tap, target="for line in sys.stdin: write(line[26:-2])")
+    bench.run(tap="write(json.dumps({'type': 'STATE', 'value': {'text': open(option('--state')).read()}}))")
+    assert json.loads(bench.state["text"]) == {"n": 12345678901234567890.123456789}
+    assert "12345678901234567890.123456789" in bench.state["text"]
