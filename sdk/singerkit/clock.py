@@ -63,7 +63,12 @@ class Stamp:
 
 def utc_now_text() -> str:
     """Give the current instant as RFC 3339 text with microseconds."""
-    return datetime.now(tz=UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return utc_text(datetime.now(tz=UTC))
+
+
+def utc_text(instant: datetime) -> str:
+    """Give an instant as RFC 3339 text with microseconds, in UTC: texts sort as their instants do."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def instant_of(text: str) -> datetime:

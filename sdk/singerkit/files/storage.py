@@ -99,8 +99,8 @@ def local_path(place: str) -> Path:
     return Path(unquote(address.path))
 
 
-def open_store(place: str, options: Mapping[str, Any]) -> Any:
-    """Give the obstore store of an address.
+def open_store(place: str, options: Mapping[str, Any], *, retry_config: Any = None) -> Any:
+    """Give the obstore store of an address; ``retry_config`` is obstore's.
 
     Errors: ``MissingExtraError`` without obstore; ``ConfigurationError`` for options that it refuses.
     """
@@ -115,6 +115,8 @@ def open_store(place: str, options: Mapping[str, Any]) -> Any:
         arguments["config"] = given
     if connection:
         arguments["client_options"] = connection
+    if retry_config:
+        arguments["retry_config"] = retry_config
     try:
         return from_url(place, **arguments)
     except Exception as problem:  # noqa: BLE001  # obstore's errors have no common class for this

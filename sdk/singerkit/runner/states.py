@@ -53,8 +53,8 @@ def without_streams(state: Mapping[str, Any], streams: Collection[str]) -> State
         return {}
     if not names_streams(state):
         raise StateError(
-            "the state of this tap has no bookmarks by stream, so single streams can't be read in full: name all of them"
-            f" by '{ALL_STREAMS}'"
+            "the state of this tap has no bookmarks by stream, so single streams can't be read in full:"
+            f" name all of them by '{ALL_STREAMS}'"
         )
     bookmarks = {stream: entry for stream, entry in bookmarks_of(state).items() if stream not in streams}
     rest = {name: value for name, value in state.items() if name != _SYNCING or value not in streams}

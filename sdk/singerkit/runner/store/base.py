@@ -85,7 +85,7 @@ class RunRecord:
 
 
 class StateStore(ABC):
-    """Holds states, leases and runs.
+    """Holds states, leases and runs. For any thread.
 
     Errors: each method raises ``StoreError`` where the store can't be reached or is damaged.
     """
@@ -105,7 +105,12 @@ class StateStore(ABC):
 
     @abstractmethod
     def delete(self, key: str, *, lease: Lease, run: str) -> None:
-        """Forget a key's state; its history stays and can be restored."""
+        """Forget a key's state; its history stays and can be restored. No state at all is no error.
+
+        Takes a revision number, so that no two contents of a key ever have the same.
+
+        Errors: ``FencedError`` where the lease is lost.
+        """
 
     @abstractmethod
     def keys(self, prefix: str = "") -> list[str]:
@@ -116,8 +121,8 @@ class StateStore(ABC):
         """Give every state that was persisted under a key, newest first."""
 
     @abstractmethod
-    def acquire(self, key: str, owner: str, seconds: float) -> Lease:
-        """Take the lease of a key.
+    def acquire(self, key: str, owner: str, seconds: float, *, force: bool = False) -> Lease:
+        """Take the lease of a key; with ``force`` also from one who holds it, whose next ``put`` is then refused.
 
         Errors: ``LockedError`` naming its holder and until when, while another's lease has not expired.
         """
@@ -125,6 +130,8 @@ class StateStore(ABC):
     @abstractmethod
     def renew(self, lease: Lease, seconds: float) -> Lease:
         """Prolong a lease.
+
+        One that has expired, and that nobody has taken since, is prolonged like any other.
 
         Errors: ``FencedError`` where it was lost.
         """

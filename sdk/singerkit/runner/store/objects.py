@@ -1,0 +1,283 @@
+"""A store in objects: a bucket (S3, Google Cloud Storage, Azure), or a folder that is laid out like one.
+
+::
+
+    store.json                       marks a store, with the version of its layout
+    heads/KEY.json                   a key's newest state and its lease, together: it changes by compare-and-set only
+    history/KEY/REVISION.json        the states before it
+    runs/YEAR-MONTH/START-RUN.json   a run
+
+Lease and state are in one object, so a writer whose lease was taken can't change the state: the object is not the one
+that it has read. A state is copied to the history before another takes its place, so that the history is complete
+whenever a writer dies. Leases compare the clocks of the machines: these have to agree to within a part of a lease's
+length; one that runs ahead takes a lease too early, which costs the one that held it its run, and no data.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import msgspec
+
+from singerkit.clock import sleep, utc_now
+from singerkit.digests import digest_of
+from singerkit.runner.store import refusals
+from singerkit.runner.store.base import Lease, RunRecord, State, StateStore, StoredState, StoreError
+from singerkit.runner.store.encoding import checked_key, run_of, run_text, state_of, state_text
+from singerkit.runner.store.places import Changed, Place
+
+T = TypeVar("T")
+_LAYOUT = 1
+_MARK = "store.json"
+#: Several writers of one key are rare, and each wins in turn.
+_TRIES = 50
+_READERS = 16
+_LONGEST_NAME = 120
+_DIGITS = 12
+
+
+class _Head(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a key's object holds. ``write`` is different each time, ``token`` that of the newest lease."""
+
+    key: str
+    write: str = ""
+    revision: int = 0
+    state: str | None = None
+    digest: str | None = None
+    at: datetime | None = None
+    run: str = ""
+    token: int = 0
+    owner: str = ""
+    expires: datetime | None = None
+
+
+class ObjectStore(StateStore):
+    """A store in objects.
+
+    ``clock`` gives the current instant. Errors: ``StoreError`` for a place that holds no store but files like its own.
+    """
+
+    def __init__(self, place: Place, name: str, clock: Callable[[], datetime] = utc_now) -> None:
+        self._place = place
+        self._name = name
+        self._clock = clock
+        self._check()
+
+    def close(self) -> None:
+        """Do nothing: there is no connection that stays."""
+
+    def get(self, key: str) -> StoredState | None:
+        """Give the newest state of a key, or ``None``."""
+        return _stored(self._head(checked_key(key))[0])
+
+    def put(self, key: str, state: State, *, expected: int | None, lease: Lease, run: str) -> StoredState:
+        """Persist a state as the key's next revision."""
+        text = state_text(state)
+
+        def change(head: _Head) -> _Head:
+            _check_lease(head, key, lease)
+            found = None if head.state is None else head.revision
+            if found != expected:
+                raise refusals.conflict(key, expected, found)
+            self._keep_in_history(head)
+            return self._next(head, text, run)
+
+        head = self._changed(key, change)
+        return StoredState(state, head.revision, head.at or self._clock(), run)
+
+    def delete(self, key: str, *, lease: Lease, run: str) -> None:
+        """Forget a key's state; its history stays."""
+
+        def change(head: _Head) -> _Head:
+            _check_lease(head, key, lease)
+            if head.state is None:
+                return head
+            self._keep_in_history(head)
+            return self._next(head, None, run)
+
+        self._changed(key, change)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Give the keys that have a state, sorted."""
+        heads = self._read_all(self._place.names("heads"), self._head_of)
+        return sorted(head.key for head in heads if head.state is not None and head.key.startswith(prefix))
+
+    def history(self, key: str) -> list[StoredState]:
+        """Give every state of a key, newest first."""
+        heads = self._read_all(self._place.names(f"history/{_file_name(checked_key(key))}"), self._head_of)
+        states = filter(None, map(_stored, [*heads, self._head(key)[0]]))
+        by_revision = {stored.revision: stored for stored in states}
+        return [by_revision[revision] for revision in sorted(by_revision, reverse=True)]
+
+    def acquire(self, key: str, owner: str, seconds: float, *, force: bool = False) -> Lease:
+        """Take the lease of a key."""
+
+        def change(head: _Head) -> _Head:
+            now = self._clock()
+            if head.expires is not None and head.expires > now and not force:
+                raise refusals.locked(key, head.owner, head.expires)
+            return _with(head, owner=owner, token=head.token + 1, expires=now + timedelta(seconds=seconds))
+
+        return _lease_of(self._changed(checked_key(key), change))
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        """Prolong a lease."""
+
+        def change(head: _Head) -> _Head:
+            _check_lease(head, lease.key, lease)
+            return _with(head, expires=self._clock() + timedelta(seconds=seconds))
+
+        return _lease_of(self._changed(lease.key, change))
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back."""
+
+        def change(head: _Head) -> _Head:
+            return _with(head, owner="", expires=None) if head.token == lease.token and head.expires else head
+
+        self._changed(lease.key, change)
+
+    def log(self, run: RunRecord) -> None:
+        """Keep a run."""
+        month, name = f"{run.started:%Y-%m}", f"{run.started:%Y%m%dT%H%M%S.%f}-{_file_name(run.id)}"
+        self._place.replace(f"runs/{month}/{name}.json", run_text(run).encode())
+
+    def runs(self, pipeline: str | None = None, *, limit: int = 100) -> list[RunRecord]:
+        """Give runs, newest first."""
+        found: list[RunRecord] = []
+        names = self._run_names()
+        while len(found) < limit and (some := list(islice(names, limit))):
+            found += [run for run in self._read_all(some, run_of) if pipeline in (None, run.pipeline)]
+        return found[:limit]
+
+    def run(self, id: str) -> RunRecord | None:
+        """Give one run by its id."""
+        ending = f"-{_file_name(id)}.json"
+        some = (name for name in self._run_names() if name.endswith(ending))
+        return next((run for run in self._read_all(some, run_of) if run.id == id), None)
+
+    def _run_names(self) -> Iterable[str]:
+        """Give the names of all runs, newest first; months are listed when they are asked for."""
+        months = sorted(self._place.folders("runs"), reverse=True)
+        return (name for month in months for name in sorted(self._place.names(month), reverse=True))
+
+    def _check(self) -> None:
+        """Check that this is a store that we know, or make it one."""
+        mark = self._place.read(_MARK)
+        if mark is None:
+            if any(True for _ in self._place.names("heads")):
+                raise StoreError(
+                    f"{self._name} holds states, but not the file '{_MARK}' that marks a state store: it is damaged, or"
+                    " was copied in part"
+                )
+            mark = msgspec.json.encode({"format": "singerkit state store", "layout": _LAYOUT}), None
+            try:
+                self._place.write(_MARK, mark[0], None)
+            except Changed:
+                mark = self._place.read(_MARK) or mark
+        try:
+            layout = msgspec.json.decode(mark[0])["layout"]
+            is_known = layout <= _LAYOUT
+        except (msgspec.DecodeError, LookupError, TypeError):
+            raise StoreError(f"'{_MARK}' in {self._name} is damaged: bring a backup back") from None
+        if not is_known:
+            raise StoreError(
+                f"the state store in {self._name} was made by a newer singerkit (layout {layout}, and this one knows"
+                f" {_LAYOUT}): upgrade singerkit"
+            )
+
+    def _head(self, key: str) -> tuple[_Head, object | None]:
+        """Give a key's object, an empty one where there is none, with its version."""
+        found = self._place.read(f"heads/{_file_name(key)}.json")
+        if found is None:
+            return _Head(key), None
+        head = self._head_of(found[0], f"the state of '{key}' in {self._name}")
+        if head.key != key:
+            raise StoreError(f"where the state of '{key}' should be in {self._name}, there is that of '{head.key}'")
+        return head, found[1]
+
+    def _head_of(self, content: bytes, where: str) -> _Head:
+        try:
+            return msgspec.json.decode(content, type=_Head)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{where} is damaged ({error}): bring a backup back") from None
+
+    def _changed(self, key: str, change: Callable[[_Head], _Head]) -> _Head:
+        """Change a key's object by compare-and-set: read, change, write if nobody else wrote meanwhile, or again."""
+        written = ""
+        for attempt in range(_TRIES):
+            head, version = self._head(key)
+            if written and head.write == written:
+                return head  # the answer to our write was lost, and it was asked for again
+            changed = change(head)
+            if changed is head:
+                return head
+            written = uuid4().hex
+            changed = _with(changed, write=written)
+            try:
+                self._place.write(f"heads/{_file_name(key)}.json", msgspec.json.encode(changed), version)
+            except Changed:
+                sleep(random.random() * min(0.02 * attempt, 0.5))  # noqa: S311 - no secret
+                continue
+            return changed
+        raise StoreError(f"'{key}' in {self._name} is changed by too many others at once: try again later")
+
+    def _keep_in_history(self, head: _Head) -> None:
+        if head.state is not None:
+            name = f"history/{_file_name(head.key)}/{head.revision:0{_DIGITS}}.json"
+            kept = _with(head, owner="", expires=None, token=0, write="")
+            self._place.replace(name, msgspec.json.encode(kept))
+
+    def _next(self, head: _Head, text: str | None, run: str) -> _Head:
+        digest = None if text is None else digest_of(text)
+        return _with(head, revision=head.revision + 1, state=text, digest=digest, at=self._clock(), run=run)
+
+    def _read_all(self, names: Iterable[str], decode: Callable[[bytes, str], T]) -> list[T]:
+        """Read files, many at a time, in the order of their names; those that go meanwhile are left out."""
+
+        def read(name: str) -> T | None:
+            found = self._place.read(name)
+            return None if found is None else decode(found[0], f"'{name}' in {self._name}")
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            return [content for content in pool.map(read, names) if content is not None]
+
+
+def _with(head: _Head, **members: Any) -> _Head:
+    return msgspec.structs.replace(head, **members)
+
+
+def _stored(head: _Head) -> StoredState | None:
+    if head.state is None or head.at is None:
+        return None
+    state = state_of(head.state, head.digest or "", f"revision {head.revision} of '{head.key}'")
+    return StoredState(state, head.revision, head.at, head.run)
+
+
+def _check_lease(head: _Head, key: str, lease: Lease) -> None:
+    if lease.key != key or head.token != lease.token or not head.expires:
+        raise refusals.fenced(key, head.owner)
+
+
+def _lease_of(head: _Head) -> Lease:
+    return Lease(head.key, head.owner, head.token, head.expires or datetime.min.replace(tzinfo=UTC))
+
+
+def _file_name(text: str) -> str:
+    """Give a name for any text, as no other has it: what a name can't hold as ``=XX``, a long one cut."""
+    name = "".join(
+        character if character.isascii() and (character.isalnum() or character in "_-.") else _escaped(character)
+        for character in text
+    )
+    name = name.replace(".", "=2E", 1) if name.startswith(".") else name
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}={digest_of(text)}"
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"={byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))

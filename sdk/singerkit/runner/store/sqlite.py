@@ -1,0 +1,179 @@
+"""A store in a SQLite file: the default, for one machine.
+
+What is committed is on the disk (``synchronous=FULL``); readers are not kept waiting by a writer (WAL). A new store is
+made as another file and put in its place when it is complete, so that an empty file is never one of ours: it is what is
+left of a damaged one. Leases compare this machine's clock. The file must not be on a network file system, since SQLite
+can't lock it there.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from singerkit.clock import utc_now
+from singerkit.runner.store.base import StoreError
+from singerkit.runner.store.sql import TABLES, VERSION, Execute, SQLStore
+
+T = TypeVar("T")
+#: In the header of each of our files: SQLite's ``application_id``.
+_OURS = 0x53474B54
+_PATIENCE_S = 60.0
+
+
+class SQLiteStore(SQLStore):
+    """A store in a file; made with its folder when it is missing. For any thread and any number of processes.
+
+    ``clock`` gives the current instant. Errors: ``StoreError`` for a file that is not a store, or a damaged one.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], datetime] = utc_now) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        with self._explained():
+            self._make_if_missing()
+            self._database = _connected(path)
+            try:
+                self._check()
+            except BaseException:
+                self._database.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock, self._explained():
+            self._database.close()
+
+    def _read(self, work: Callable[[Execute], T]) -> T:
+        with self._lock, self._explained():
+            return work(self._execute)
+
+    def _write(self, work: Callable[[Execute], T], *, may_repeat: bool = True) -> T:
+        with self._lock, self._explained(), _transaction(self._database):
+            return work(self._execute)
+
+    def _now(self, execute: Execute) -> datetime:
+        return self._clock()
+
+    def _execute(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        return self._database.execute(_for_sqlite(statement), values).fetchall()
+
+    def _make_if_missing(self) -> None:
+        if self._path.exists():
+            return
+        for ending in ("-wal", "-journal"):
+            beside = self._path.with_name(self._path.name + ending)
+            if beside.exists():
+                raise StoreError(
+                    f"the state store '{self._path}' is missing, but '{beside.name}' beside it holds changes to it:"
+                    " bring the file back, or remove that one too to begin with an empty store"
+                )
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make()
+
+    def _make(self) -> None:
+        """Make a complete file and give it its name, unless another process was first."""
+        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}.{threading.get_ident()}")
+        with suppress(FileNotFoundError):
+            draft.unlink()
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        try:
+            with _closed_at_end(_connected(draft)) as database, _transaction(database):
+                database.execute(f"PRAGMA application_id = {_OURS}")
+                database.execute(f"PRAGMA user_version = {VERSION}")
+                for statement in (*TABLES, "CREATE INDEX {schema}.runs_newest ON runs (started, id)"):
+                    database.execute(_for_sqlite(statement))
+            with suppress(FileExistsError):
+                os.link(draft, self._path)
+        finally:
+            draft.unlink()
+        _synchronize(self._path.parent)
+
+    def _check(self) -> None:
+        if not self._path.stat().st_size:
+            raise StoreError(
+                f"the state store '{self._path}' is an empty file, so what it held is lost: bring a backup back, or"
+                " remove the file to begin with an empty store"
+            )
+        (application,) = self._database.execute("PRAGMA application_id").fetchone()
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if application != _OURS:
+            raise StoreError(f"'{self._path}' is a SQLite database, but no state store: name another file")
+        if version > VERSION:
+            raise StoreError(
+                f"the state store '{self._path}' was made by a newer singerkit (version {version} of its tables, and"
+                f" this one knows {VERSION}): upgrade singerkit"
+            )
+        self._database.execute("PRAGMA journal_mode = WAL").fetchall()
+        self._database.execute("PRAGMA synchronous = FULL")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what is wrong with the file.
+
+        Errors: ``StoreError``.
+        """
+        try:
+            yield
+        except sqlite3.ProgrammingError:
+            raise StoreError(f"the state store '{self._path}' is closed") from None
+        except sqlite3.Error as error:
+            raise StoreError(f"the state store '{self._path}' {_problem(error)}") from None
+        except OSError as error:
+            raise StoreError(f"the state store '{self._path}' can't be used: {error.strerror}") from None
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode=rw"  # "rw": a file that has gone meanwhile is not made anew
+    return sqlite3.connect(address, uri=True, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
+
+
+@contextmanager
+def _closed_at_end(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def _for_sqlite(statement: str) -> str:
+    return statement.format(schema="main", for_update="")
+
+
+def _problem(error: sqlite3.Error) -> str:
+    text = str(error)
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_NOTADB:
+        return "is no SQLite database, or damaged: bring a backup back, or name another file"
+    if code == sqlite3.SQLITE_CORRUPT:
+        return f"is damaged ({text}): bring a backup back"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"has been held by another process for {_PATIENCE_S:.0f} seconds: try again later"
+    return f"can't be used: {text}"
+
+
+def _synchronize(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
