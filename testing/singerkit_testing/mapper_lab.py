@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any
 
 from singerkit_testing import process
-from singerkit_testing.errors import HarnessError
-from singerkit_testing.folders import Folders, filled, write_document
+from singerkit_testing.connector_lab import ConnectorLab
+from singerkit_testing.folders import filled, write_document
 from singerkit_testing.mapper_input import everything
 from singerkit_testing.messages import Sent, line_of
-from singerkit_testing.once import Once
-from singerkit_testing.process import Outcome, Running, words_of
+from singerkit_testing.process import Outcome, Running
 from singerkit_testing.rules import NotApplicable
-from singerkit_testing.settings import UNSET, Config, Unset, capabilities_of, read_config, settings_of
+from singerkit_testing.settings import UNSET, Config, Unset
 from singerkit_testing.transcript import Transcript, parse_transcript
-from singerkit_testing.wire import decode
-
-_Value = TypeVar("_Value")
-_MOST_TIMEOUTS = 4
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class MapperRun(Outcome):
         return parse_transcript(self.stdout, cut=self.cut)
 
 
-class MapperLab:
+class MapperLab(ConnectorLab):
     """Runs one mapper, each time in a fresh folder.
 
     Shape: `command` is a command line or its words; texts in `config` may hold ``{workdir}``, the folder of the run.
@@ -50,24 +45,7 @@ class MapperLab:
         environment: Mapping[str, str | None] | None = None,
         abilities: Iterable[str] = (),
     ) -> None:
-        self.command = words_of(command)
-        self.config = read_config(config)
-        self.timeout_s = timeout_s
-        self._declared = frozenset(abilities)
-        self._folders = Folders()
-        self._environment = {**self._folders.byte_code(), **(environment or {})}
-        self._once = Once()
-        self._timeouts = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Delete the folders of all runs."""
-        self._folders.close()
+        super().__init__(command, config, timeout_s=timeout_s, environment=environment, abilities=abilities)
 
     def run(
         self,
@@ -97,8 +75,7 @@ class MapperLab:
         environment: Mapping[str, str | None] | None = None,
     ) -> Running:
         """Start the mapper and leave the rest to the caller, in a ``with`` block; then `finish`."""
-        if self._timeouts >= _MOST_TIMEOUTS:
-            raise HarnessError(f"not run any more: {self._timeouts} runs exceeded the time limit")
+        self.refuse_after_timeouts()
         folder = self._folders.fresh()
         work = folder / "work"
         work.mkdir()
@@ -109,18 +86,13 @@ class MapperLab:
                 "--config",
                 str(write_document(folder / "config.json", filled(document, {"{workdir}": str(work)}))),
             ]
-        variables = {**self._environment, **(environment or {})}
-        return process.start(words, folder=work, environment=variables, timeout_s=self.timeout_s)
+        return process.start(words, folder=work, environment=self.variables(environment), timeout_s=self.timeout_s)
 
     def finish(self, running: Running) -> MapperRun:
         """Wait for a mapper to end, or for the time limit, and give what it did."""
         outcome = running.finish()
-        self._timeouts += outcome.timed_out
+        self.count_timeout(outcome.timed_out)
         return MapperRun(**{each.name: getattr(outcome, each.name) for each in fields(Outcome)})
-
-    def remember(self, key: Hashable, compute: Callable[[], _Value]) -> _Value:
-        """Compute something once for all rules."""
-        return self._once(("remembered", key), compute)
 
     @property
     def full(self) -> MapperRun:
@@ -142,28 +114,13 @@ class MapperLab:
             raise NotApplicable(f"a valid input was not taken: {self.full.how_it_ended()}")
         return self.full
 
-    @property
-    def help(self) -> MapperRun:
-        """The run with ``--help``."""
-        return self._once("help", lambda: self.run("--help", config=None))
+    def asked(self, *arguments: str) -> MapperRun:
+        """Run the mapper without a config or an input."""
+        return self.run(*arguments, config=None)
 
-    @property
-    def about(self) -> dict[str, Any] | None:
-        """What the mapper says about itself (``--about --format=json``, an extension); None if it does not."""
-        run = self._once("about", lambda: self.run("--about", "--format=json", config=None))
-        value, problems = decode(run.stdout)
-        return value if run.ok and not problems and isinstance(value, dict) and "name" in value else None
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that the mapper declares: name to schema; empty if it does not."""
-        return settings_of(self.about)
-
-    @property
-    def abilities(self) -> frozenset[str]:
-        """What the rules' `needs` can name: declared by the person, by the mapper, or seen in its runs."""
-        seen = {"about": self.about is not None, "activate_version": bool(self.full.transcript.activations)}
-        return self._declared | capabilities_of(self.about) | {name for name, has in seen.items() if has}
+    def seen_abilities(self) -> dict[str, bool]:
+        """Say which abilities its runs show."""
+        return {"activate_version": bool(self.full.transcript.activations)}
 
     @property
     def hollow(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,15 +13,16 @@ from fnmatch import fnmatchcase
 from functools import wraps
 from importlib import import_module
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from singerkit_testing.errors import HarnessError, OutOfTime, Unreadable
 from singerkit_testing.process import Limit, time_limit
 from singerkit_testing.wire import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from singerkit_testing.connector_lab import ConnectorLab
     from singerkit_testing.mapper_lab import MapperLab
     from singerkit_testing.tap_lab import TapLab
     from singerkit_testing.target_lab import TargetLab
@@ -121,84 +123,69 @@ class Lab(Protocol):
         ...
 
 
-TAP_RULES: dict[str, Rule] = {}
-TARGET_RULES: dict[str, Rule] = {}
-MAPPER_RULES: dict[str, Rule] = {}
-
-_TapCheck = TypeVar("_TapCheck", bound="Callable[[TapLab], Iterable[Finding]]")
-_TargetCheck = TypeVar("_TargetCheck", bound="Callable[[TargetLab], Iterable[Finding]]")
-_MapperCheck = TypeVar("_MapperCheck", bound="Callable[[MapperLab], Iterable[Finding]]")
+_Tested = TypeVar("_Tested", bound="ConnectorLab")
+_Check = Callable[[_Tested], "Iterable[Finding]"]
 
 
-def tap_rule(
-    rule_id: str,
-    title: str,
-    *,
-    severity: Severity,
-    source: str,
-    remedy: str,
-    needs: Iterable[str] = (),
-    timeout_s: float = RULE_TIMEOUT_S,
-) -> Callable[[_TapCheck], _TapCheck]:
-    """Make a function over a `TapLab` a rule."""
+class Catalogue(Generic[_Tested]):
+    """All rules for one kind of connector; the modules of a package fill it when they are imported.
 
-    def register(check: _TapCheck) -> _TapCheck:
-        _add(TAP_RULES, Rule(rule_id, title, severity, source, remedy, check, frozenset(needs), timeout_s))
-        return check
-
-    return register
-
-
-def target_rule(
-    rule_id: str,
-    title: str,
-    *,
-    severity: Severity,
-    source: str,
-    remedy: str,
-    needs: Iterable[str] = (),
-    timeout_s: float = RULE_TIMEOUT_S,
-) -> Callable[[_TargetCheck], _TargetCheck]:
-    """Make a function over a `TargetLab` a rule."""
-
-    def register(check: _TargetCheck) -> _TargetCheck:
-        once = _without_repetitions(rule_id, check)
-        _add(TARGET_RULES, Rule(rule_id, title, severity, source, remedy, once, frozenset(needs), timeout_s))
-        return check
-
-    return register
-
-
-def mapper_rule(
-    rule_id: str,
-    title: str,
-    *,
-    severity: Severity,
-    source: str,
-    remedy: str,
-    needs: Iterable[str] = (),
-    timeout_s: float = RULE_TIMEOUT_S,
-) -> Callable[[_MapperCheck], _MapperCheck]:
-    """Make a function over a `MapperLab` a rule."""
-
-    def register(check: _MapperCheck) -> _MapperCheck:
-        _add(MAPPER_RULES, Rule(rule_id, title, severity, source, remedy, check, frozenset(needs), timeout_s))
-        return check
-
-    return register
-
-
-def hold_mappers_to(rule_id: str) -> None:
-    """Apply a rule for taps to mappers too: one that looks at nothing but the full run and what `--about` says.
-
-    Errors: ``KeyError`` if there is no such rule yet.
+    Shape: `guard` is put around the check of each rule that is written for this catalogue.
     """
-    _add(MAPPER_RULES, TAP_RULES[rule_id])
+
+    def __init__(
+        self, package: str, guard: Callable[[str, _Check[_Tested]], _Check[_Tested]] = lambda _, check: check
+    ) -> None:
+        self._package = package
+        self._guard = guard
+        self._rules: dict[str, Rule] = {}
+
+    def rule(
+        self,
+        rule_id: str,
+        title: str,
+        *,
+        severity: Severity,
+        source: str,
+        remedy: str,
+        needs: Iterable[str] = (),
+        timeout_s: float = RULE_TIMEOUT_S,
+    ) -> Callable[[_Check[_Tested]], _Check[_Tested]]:
+        """Make a function over a lab a rule."""
+
+        def register(check: _Check[_Tested]) -> _Check[_Tested]:
+            guarded = self._guard(rule_id, check)
+            self.add(Rule(rule_id, title, severity, source, remedy, guarded, frozenset(needs), timeout_s))
+            return check
+
+        return register
+
+    def add(self, rule: Rule) -> None:
+        """Take in a rule.
+
+        Errors: ``HarnessError`` if there is one of that name.
+        """
+        if rule.id in self._rules:
+            raise HarnessError(f"two rules are called {rule.id}")
+        self._rules[rule.id] = rule
+
+    def named(self, rule_id: str) -> Rule:
+        """Give a rule that is there already.
+
+        Errors: ``KeyError`` if there is none of that name.
+        """
+        return self._rules[rule_id]
+
+    def listed(self, *, properties: bool = False) -> list[Rule]:
+        """List the rules, by id; with `properties` those too that need generated input, and time."""
+        import_module(self._package)
+        if properties:
+            import_module(_PROPERTIES)  # only now: it needs hypothesis
+        ordered = sorted(self._rules.values(), key=lambda rule: rule.id)
+        return [rule for rule in ordered if properties or not rule.check.__module__.startswith(_PROPERTIES)]
 
 
-def _without_repetitions(
-    rule_id: str, check: Callable[[TargetLab], Iterable[Finding]]
-) -> Callable[[TargetLab], Iterable[Finding]]:
+def _without_repetitions(rule_id: str, check: _Check[TargetLab]) -> _Check[TargetLab]:
     """Leave out what is wrong with every run of a target: one rule says so, and fifty more would hide it."""
 
     @wraps(check)
@@ -216,33 +203,22 @@ def _without_repetitions(
     return once
 
 
-def _add(rules: dict[str, Rule], rule: Rule) -> None:
-    if rule.id in rules:
-        raise HarnessError(f"two rules are called {rule.id}")
-    rules[rule.id] = rule
+_TAPS: Catalogue[TapLab] = Catalogue("singerkit_testing.tap_rules")
+_TARGETS: Catalogue[TargetLab] = Catalogue("singerkit_testing.target_rules", _without_repetitions)
+# None of the rules for mappers generates input at random: with `properties` there are no more of them.
+_MAPPERS: Catalogue[MapperLab] = Catalogue("singerkit_testing.mapper_rules")
+
+tap_rule, tap_rules = _TAPS.rule, _TAPS.listed
+target_rule, target_rules = _TARGETS.rule, _TARGETS.listed
+mapper_rule, mapper_rules = _MAPPERS.rule, _MAPPERS.listed
 
 
-def tap_rules(*, properties: bool = False) -> list[Rule]:
-    """List the rules for taps, by id; with `properties` those too that need generated input, and time."""
-    return _loaded(TAP_RULES, "singerkit_testing.tap_rules", properties=properties)
+def hold_mappers_to(rule_id: str) -> None:
+    """Apply a rule for taps to mappers too: one that looks at nothing but the full run and what `--about` says.
 
-
-def target_rules(*, properties: bool = False) -> list[Rule]:
-    """List the rules for targets, by id; with `properties` those too that need generated input, and time."""
-    return _loaded(TARGET_RULES, "singerkit_testing.target_rules", properties=properties)
-
-
-def mapper_rules(*, properties: bool = False) -> list[Rule]:
-    """List the rules for mappers, by id; none of them generates input at random, so `properties` adds nothing."""
-    return _loaded(MAPPER_RULES, "singerkit_testing.mapper_rules", properties=properties)
-
-
-def _loaded(rules: dict[str, Rule], package: str, *, properties: bool) -> list[Rule]:
-    import_module(package)
-    if properties:
-        import_module(_PROPERTIES)  # only now: it needs hypothesis
-    ordered = sorted(rules.values(), key=lambda rule: rule.id)
-    return [rule for rule in ordered if properties or not rule.check.__module__.startswith(_PROPERTIES)]
+    Errors: ``KeyError`` if there is no such rule yet.
+    """
+    _MAPPERS.add(_TAPS.named(rule_id))
 
 
 def choose(rules: Iterable[Rule], patterns: Sequence[str], *, lenient: bool = False) -> list[Rule]:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 from singerkit_testing import catalogs, process
-from singerkit_testing.errors import HarnessError
-from singerkit_testing.folders import Folders, filled, write_document
-from singerkit_testing.once import Once
-from singerkit_testing.process import Outcome, Running, Stdin, words_of
+from singerkit_testing.connector_lab import ConnectorLab
+from singerkit_testing.folders import filled, write_document
+from singerkit_testing.process import Outcome, Running, Stdin
 from singerkit_testing.rules import NotApplicable
-from singerkit_testing.settings import UNSET, Config, Unset, capabilities_of, read_config, settings_of
+from singerkit_testing.settings import UNSET, Config, Unset
 from singerkit_testing.transcript import Transcript, parse_transcript
 from singerkit_testing.wire import Decoded, decode, encode
 
 Document = dict[str, Any]
-_Value = TypeVar("_Value")
-# After so many runs that had to be ended, more would only cost time.
-_MOST_TIMEOUTS = 4
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class Expectation:
     records: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
-class TapLab:
+class TapLab(ConnectorLab):
     """Runs one tap. Every run has a fresh folder and its own copies of config, state and catalog.
 
     Shape: `command` is a command line or its words. `config` may hold ``{workdir}``, the folder of the run. With
@@ -91,30 +87,13 @@ class TapLab:
         options: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
-        self.command = words_of(command)
+        super().__init__(command, config, timeout_s=timeout_s, environment=environment, abilities=abilities)
         self.options = tuple(options)
-        self.config = read_config(config)
-        self.timeout_s = timeout_s
         self.expect = Expectation(**expect) if isinstance(expect, Mapping) else expect
         self.broken_configs = [dict(broken) for broken in broken_configs]
         self.mutate_source = mutate_source
         self.seed = seed
         self._given_catalog = catalog
-        self._declared = frozenset(abilities)
-        self._folders = Folders()
-        self._environment = {**self._folders.byte_code(), **(environment or {})}
-        self._once = Once()
-        self._timeouts = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Delete the folders of all runs."""
-        self._folders.close()
 
     def run(
         self,
@@ -133,17 +112,16 @@ class TapLab:
 
         Errors: ``HarnessError`` when so many runs had to be ended that another would be a waste.
         """
-        if self._timeouts >= _MOST_TIMEOUTS:
-            raise HarnessError(f"not run any more: {self._timeouts} runs exceeded the time limit")
+        self.refuse_after_timeouts()
         folder, words = self._prepare(arguments, config, state, catalog)
         outcome = process.run(
             words,
             folder=folder / "work",
             stdin=stdin,
-            environment=self._variables(environment),
+            environment=self.variables(environment),
             timeout_s=timeout_s or self.timeout_s,
         )
-        self._timeouts += outcome.timed_out
+        self.count_timeout(outcome.timed_out)
         return TapRun(**_fields(outcome), folder=folder)
 
     def run_with_words(
@@ -167,9 +145,9 @@ class TapLab:
         paths = {f"{{{name}}}": str(write_document(folder / f"{name}.json", each)) for name, each in contents.items()}
         prepare(folder, encode(filled_config))
         command = [*self.command, *(filled(word, paths) for word in words), *self.options]
-        variables = self._variables(None)
+        variables = self.variables(None)
         outcome = process.run(command, folder=folder / "work", environment=variables, timeout_s=self.timeout_s)
-        self._timeouts += outcome.timed_out
+        self.count_timeout(outcome.timed_out)
         return TapRun(**_fields(outcome), folder=folder)
 
     def start(
@@ -189,14 +167,10 @@ class TapLab:
             words,
             folder=folder / "work",
             stdin=stdin,
-            environment=self._variables(environment),
+            environment=self.variables(environment),
             timeout_s=timeout_s or self.timeout_s,
             pause_after_bytes=pause_after_bytes,
         )
-
-    def remember(self, key: Hashable, compute: Callable[[], _Value]) -> _Value:
-        """Compute something once for all rules."""
-        return self._once(("remembered", key), compute)
 
     def start_sync(self, *, state: Any = UNSET, pause_after_bytes: int | None = None) -> Running:
         """Start a sync of everything; see `start`."""
@@ -343,42 +317,26 @@ class TapLab:
         is_forced = "forced-replication-method" in catalogs.metadata_of(entry)
         return catalogs.method_of(entry) == "INCREMENTAL" and not is_forced
 
-    @property
-    def help(self) -> TapRun:
-        """The run with ``--help``."""
-        return self._once("help", lambda: self.run("--help", config=None))
-
-    @property
-    def about(self) -> Document | None:
-        """What the tap says about itself (``--about --format=json``, an extension); None if it does not."""
-        run = self._once("about", lambda: self.run("--about", "--format=json", config=None))
-        described = run.document.value if run.ok and not run.document.problems else None
-        return described if isinstance(described, dict) and "name" in described else None
-
-    @property
-    def settings(self) -> Document:
-        """The settings that the tap declares: name to schema; empty if it does not."""
-        return settings_of(self.about)
+    def asked(self, *arguments: str) -> TapRun:
+        """Run the tap without a config."""
+        return self.run(*arguments, config=None)
 
     @property
     def is_replayed(self) -> bool:
         """Whether a recording stands in for the source; then the tap needs no credentials."""
         return "--replay" in self.options
 
-    @property
-    def abilities(self) -> frozenset[str]:
-        """What the rules' `needs` can name: declared by the person, by the tap, or seen in its runs."""
-        seen = {
+    def seen_abilities(self) -> dict[str, bool]:
+        """Say which abilities its runs, and what the person said about the source, show."""
+        return {
             "catalog": self.catalog is not None,
             "state": bool(self.full.transcript.states),
             "expect": self.expect is not None,
             "broken_config": bool(self.broken_configs),
             "mutate_source": self.mutate_source is not None,
-            "about": self.about is not None,
             "batch": bool(self.full.transcript.batches),
             "activate_version": bool(self.full.transcript.activations),
         }
-        return self._declared | capabilities_of(self.about) | {name for name, has in seen.items() if has}
 
     @property
     def hollow(self) -> tuple[str, ...]:
@@ -407,9 +365,6 @@ class TapLab:
     def ignores_catalog(self) -> bool:
         """Whether the help has --catalog, but only --properties has an effect."""
         return self.catalog_option != "--catalog" and "--catalog" in _text(self.help)
-
-    def _variables(self, more: Mapping[str, str | None] | None) -> dict[str, str | None]:
-        return {**self._environment, **(more or {})}
 
     def _prepare(
         self,

@@ -9,26 +9,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 from singerkit_testing import process
+from singerkit_testing.connector_lab import ConnectorLab
 from singerkit_testing.errors import HarnessError
-from singerkit_testing.folders import Folders, filled, write_document
+from singerkit_testing.folders import filled, write_document
 from singerkit_testing.messages import ID, TEXT, Message, Sent, line_of, record, schema, state
-from singerkit_testing.once import Once
 from singerkit_testing.outcomes import error_lines
-from singerkit_testing.process import Outcome, Running, Stdin, words_of
+from singerkit_testing.process import Outcome, Running, Stdin
 from singerkit_testing.readers import Reader, ReaderSource, Row, reader_for
 from singerkit_testing.rules import NotApplicable
-from singerkit_testing.settings import UNSET, Config, Unset, capabilities_of, read_config, settings_of
+from singerkit_testing.settings import UNSET, Config, Unset
 from singerkit_testing.values import Difference, differences
 from singerkit_testing.wire import Problem, decode
 
 __all__ = ["CASES", "Destination", "Load", "Shared", "TargetLab", "case", "record", "schema", "state"]
 
-Result = TypeVar("Result")
-
-_MOST_TIMEOUTS = 4
 _MAX_STDOUT_BYTES = 8 * 2**20  # it writes states, and many loads are remembered
 _WORKDIR = "{workdir}"
 _CASE = "{case}"
@@ -296,7 +293,7 @@ class Destination:
         return {**message, "stream": self.prefix + message["stream"]}
 
 
-class TargetLab:
+class TargetLab(ConnectorLab):
     """Runs one target, each time into a fresh and empty destination.
 
     Shape: texts in `config` may hold ``{workdir}``, the folder of the destination, and ``{case}``, a short unique name
@@ -321,28 +318,11 @@ class TargetLab:
         abilities: Iterable[str] = (),
         seed: int = 0,
     ) -> None:
-        self.command = words_of(command)
-        self.config = read_config(config)
+        super().__init__(command, config, timeout_s=timeout_s, environment=environment, abilities=abilities)
         self.reader = reader
-        self.timeout_s = timeout_s
         self.seed = seed
         self._batch_size_setting = batch_size_setting
         self._load_method = load_method
-        self._declared = frozenset(abilities)
-        self._folders = Folders()
-        self._environment = {**self._folders.byte_code(), **(environment or {})}
-        self._once = Once()
-        self._timeouts = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Delete the folders of all destinations."""
-        self._folders.close()
 
     def fresh(self) -> Destination:
         """Make a new, empty destination."""
@@ -363,10 +343,6 @@ class TargetLab:
         group = next(names for names in _GROUPS.values() if name in names)
         loaded: dict[str, Shared] = self._once(("cases", group[0]), lambda: dict(self._load_cases(group)))
         return loaded[name]
-
-    def once(self, key: str, compute: Callable[[], Result]) -> Result:
-        """Do something costly once, whichever rule asks first, and remember what came of it."""
-        return self._once(("rules", key), compute)
 
     @property
     def baseline(self) -> Load:
@@ -397,33 +373,19 @@ class TargetLab:
         """Give the settings for a batch size; none if the target has no such setting."""
         return {self.batch_size_setting: rows} if self.batch_size_setting else {}
 
-    @property
-    def help(self) -> Load:
-        """The run with ``--help``."""
-        return self._once("help", lambda: self._asked("--help"))
+    def asked(self, *arguments: str) -> Load:
+        """Run the target without a config or an input."""
+        place = self.fresh()
+        with place.start(config=None, arguments=arguments, stdin=Stdin.EMPTY) as running:
+            return place.finish(running)
 
-    @property
-    def about(self) -> dict[str, Any] | None:
-        """What the target says about itself (``--about --format=json``, an extension); None if it does not."""
-        run = self._once("about", lambda: self._asked("--about", "--format=json"))
-        value, problems = decode(run.stdout)
-        return value if run.ok and not problems and isinstance(value, dict) and "name" in value else None
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that the target declares: name to schema; empty if it does not."""
-        return settings_of(self.about)
-
-    @property
-    def abilities(self) -> frozenset[str]:
-        """What the rules' `needs` can name: declared by the person, by the target, or seen in its runs."""
-        seen = {
+    def seen_abilities(self) -> dict[str, bool]:
+        """Say which abilities its runs, and what the person said about the destination, show."""
+        return {
             "reader": self.reader is not None,
             "batch_size": self.batch_size_setting is not None,
-            "about": self.about is not None,
+            **({self.load_method: True} if self.load_method else {}),
         }
-        methods = {self.load_method} if self.load_method else set()
-        return self._declared | capabilities_of(self.about) | {name for name, has in seen.items() if has} | methods
 
     @property
     def hollow(self) -> tuple[str, ...]:
@@ -433,27 +395,6 @@ class TargetLab:
     def repeats(self, rule: str, message: str) -> bool:
         """Whether a finding only says once more that the target can't load the simplest records, as TGT-001 does."""
         return rule != "TGT-001" and not self.baseline.ok and self.baseline.ending() in message
-
-    def variables(self, more: Mapping[str, str | None] | None) -> dict[str, str | None]:
-        """Give the environment variables to set, None removing one."""
-        return {**self._environment, **(more or {})}
-
-    def refuse_after_timeouts(self) -> None:
-        """Stop trying.
-
-        Errors: ``HarnessError`` when so many runs had to be ended that another would be a waste.
-        """
-        if self._timeouts >= _MOST_TIMEOUTS:
-            raise HarnessError(f"not run any more: {self._timeouts} runs exceeded the time limit")
-
-    def count_timeout(self, timed_out: bool) -> None:
-        """Take note of a run that had to be ended."""
-        self._timeouts += timed_out
-
-    def _asked(self, *arguments: str) -> Load:
-        place = self.fresh()
-        with place.start(config=None, arguments=arguments, stdin=Stdin.EMPTY) as running:
-            return place.finish(running)
 
     def _configured_load_method(self) -> str | None:
         method = str((self.config or {}).get("load_method", "")).removesuffix("-only")

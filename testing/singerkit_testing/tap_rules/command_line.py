@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from singerkit_testing.process import Outcome
     from singerkit_testing.tap_lab import TapLab, TapRun
 
 HELP_BUDGET_S = 10.0
@@ -59,7 +60,7 @@ def short_options_are_known(tap: TapLab) -> Iterator[Finding]:
         yield Finding("the help has no --properties")
 
 
-def _text(run: TapRun) -> str:
+def _text(run: Outcome) -> str:
     return (run.stdout + run.stderr).decode("utf-8", "replace")
 
 

@@ -23,7 +23,7 @@ _COMMAND = "SPEC.md, Synopsis: target --config CONFIG"
 def _with_config(target: TargetLab, config: Any) -> Load:
     """Run with another config over messages that must not be stored."""
     key = f"config {config!r}"
-    return target.once(key, lambda: target.load(few("unconfigured", state({"n": 1})), config=config))
+    return target.remember(key, lambda: target.load(few("unconfigured", state({"n": 1})), config=config))
 
 
 def _required(target: TargetLab) -> list[str]:

@@ -73,7 +73,7 @@ def _two_runs(target: TargetLab) -> dict[str, tuple[Destination, Load]]:
             return dict.fromkeys(changes, (place, done))
         return {name: outcome for change in changes for name, outcome in load([change]).items()}
 
-    return target.once("schema changes over two runs", lambda: load(list(_CHANGES)))
+    return target.remember("schema changes over two runs", lambda: load(list(_CHANGES)))
 
 
 def _across_runs(target: TargetLab, change: str) -> Iterator[Finding]:

@@ -48,7 +48,7 @@ def _validates(target: TargetLab) -> Iterator[Finding]:
 
 
 def _activates(target: TargetLab) -> Iterator[Finding]:
-    _, load = target.once("two versions", lambda: two_versions(target))
+    _, load = target.remember("two versions", lambda: two_versions(target))
     if says_it_does_not_act(load):
         what = "declares activate-version, but says in its log that it does not act on it"
         yield Finding(what, severity=Severity.SHOULD)

@@ -55,7 +55,7 @@ def every_row_arrives(target: TargetLab) -> Iterator[Finding]:
     messages = [message for rows in _SIZES for message in _words(f"rows_{rows}", rows)]
     load = target.load([*messages, state({"n": 1})], settings=target.batches_of(_BATCH))
     many = _words("rows_many", _MANY)
-    full = target.once("many rows", lambda: target.load([*many, state({"n": 1})]))
+    full = target.remember("many rows", lambda: target.load([*many, state({"n": 1})]))
     for run, streams, sent in ((load, [f"rows_{rows}" for rows in _SIZES], messages), (full, ["rows_many"], many)):
         if not run.ok:
             what = "are not loaded in time" if run.timed_out else "are refused"
@@ -562,7 +562,7 @@ def own_names_are_not_replaced(target: TargetLab) -> Iterator[Finding]:
 def memory_is_bounded(target: TargetLab) -> Iterator[Finding]:
     """Compare the memory of a run over twelve thousand rows with that over three."""
     many = _words("rows_many", _MANY)
-    load = target.once("many rows", lambda: target.load([*many, state({"n": 1})]))
+    load = target.remember("many rows", lambda: target.load([*many, state({"n": 1})]))
     # Linux counts what the harness itself held when it started the target; below that nothing can be said.
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     more = load.peak_memory_bytes - max(own, target.loaded.peak_memory_bytes)

@@ -167,7 +167,7 @@ def _odd(target: TargetLab, name: str, marker: str, shown: str) -> Iterator[Find
 def _tables(target: TargetLab, shared: Shared) -> list[list[Row]]:
     """Read a whole destination, once for all rules that look at it."""
     place = shared.load.destination
-    return target.once(f"tables of {place.name}", lambda: place.everything(shared.streams))
+    return target.remember(f"tables of {place.name}", lambda: place.everything(shared.streams))
 
 
 @case("short names")

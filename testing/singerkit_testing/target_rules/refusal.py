@@ -19,7 +19,7 @@ _BAD_LINE = b'{"type":"RECORD","stream":"bad","record":{"id":9,}}'
 
 def _run_with_bad_line(target: TargetLab) -> Load:
     first, *rest = few("bad", record("bad", id=3, name="three"), state({"n": 3}))
-    return target.once("bad line", lambda: target.load([first, rest[0], _BAD_LINE, *rest[1:]]))
+    return target.remember("bad line", lambda: target.load([first, rest[0], _BAD_LINE, *rest[1:]]))
 
 
 @target_rule(

@@ -91,7 +91,7 @@ def _killed(target: TargetLab) -> Load:
 )
 def a_released_state_is_kept(target: TargetLab) -> Iterator[Finding]:
     """End the target with SIGKILL after it took some batches, and compare its states with what is there."""
-    load = target.once("killed", lambda: _killed(target))
+    load = target.remember("killed", lambda: _killed(target))
     yield from unkept(load, load.states)
     if load.states:
         return
@@ -127,7 +127,7 @@ def _in_order(target: TargetLab) -> Load:
 )
 def stdout_carries_the_states(target: TargetLab) -> Iterator[Finding]:
     """Send fourteen states between records."""
-    load = target.once("states in order", lambda: _in_order(target))
+    load = target.remember("states in order", lambda: _in_order(target))
     if not load.ok:
         yield Finding(f"records and states in turns fail: {load.ending()}")
     for problem in load.problems:

@@ -58,7 +58,7 @@ def _is_deleted(row: Row) -> bool:
 
 
 def _versions_loaded(target: TargetLab) -> Destination:
-    place, load = target.once("two versions", lambda: two_versions(target))
+    place, load = target.remember("two versions", lambda: two_versions(target))
     if not load.ok:
         raise NotApplicable(f"two versions of four streams were not loaded: {load.ending()}")
     if says_it_does_not_act(load):
@@ -98,7 +98,7 @@ def activate_version_does_not_end_a_run(target: TargetLab) -> Iterator[Finding]:
 )
 def activation_removes_older_rows(target: TargetLab) -> Iterator[Finding]:
     """Load seven rows, then six of a newer version, in batches of five where that can be set."""
-    place, load = target.once("two versions", lambda: two_versions(target))
+    place, load = target.remember("two versions", lambda: two_versions(target))
     if not load.ok:
         yield Finding(f"two versions of four streams are not loaded: {load.ending()}")
         return
