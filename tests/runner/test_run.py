@@ -8,6 +8,7 @@ import signal
 import stat
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from plain_programs import TAP, TARGET
@@ -189,8 +190,7 @@ def test_what_programs_leave_behind_is_ended_too(bench):
 
 def _is_running(pid):
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().split(")")[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
 

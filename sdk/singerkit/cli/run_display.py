@@ -109,11 +109,16 @@ class Terminal:
         self._live.start()
 
     def log(self, program: str, line: str) -> None:
-        """Print a line above the table."""
+        """Print a line above the table; metrics are drawn instead."""
+        if "METRIC: {" in line:
+            return
         self._print(f"{program} | {line}", style="dim" if program != "singerkit" else None)
 
     def progress(self, progress: Progress) -> None:
         """Draw, a few times a second."""
+        from rich.console import Group
+        from rich.text import Text
+
         now = monotonic()
         if self._live is None or now - self._drawn_at < _DRAW_EVERY_S:
             return
@@ -123,7 +128,8 @@ class Terminal:
             rate = (count - self._before.get(stream, 0)) / seconds
             self._rates[stream] = 0.7 * self._rates.get(stream, rate) + 0.3 * rate
         self._before, self._drawn_at = records, now
-        self._live.update(self._table(progress, now), refresh=True)
+        waiting = Text(_waiting(progress, now - self._began), style="dim")
+        self._live.update(Group(self._table(progress), waiting), refresh=True)
 
     def retrying(self, ending: Ending, seconds: float) -> None:
         """Say why, and when."""
@@ -141,12 +147,11 @@ class Terminal:
     def _print(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style, markup=False)
 
-    def _table(self, progress: Progress, now: float) -> Table:
+    def _table(self, progress: Progress) -> Table:
         from rich.table import Table
         from rich.text import Text
 
-        waiting = Text(_waiting(progress, now - self._began))
-        table = Table(title=Text(self._title), title_justify="left", caption=waiting, caption_justify="left")
+        table = Table(title=Text(self._title), title_justify="left")
         table.add_column("stream")
         for name in ("records", "per second", "MB"):
             table.add_column(name, justify="right")

@@ -219,5 +219,6 @@ def _facts_of(ending: Ending) -> dict[str, Any]:
         "waited_for_target_s": round(progress.sent.waited_for_reader_s, 3),
         "states": progress.states,
         "codes": dict(ending.codes),
+        "culprit": ending.culprit,
         "metrics": {name: dict(metrics) for name, metrics in ending.metrics.items() if metrics},
     }

@@ -8,6 +8,7 @@ from datetime import datetime
 from singerkit.runner.state_changes import changes
 from singerkit.runner.store.base import RunRecord, StoredState
 
+_MAX_LINES = 20
 _MAX_STREAMS = 12
 _MAX_CHANGES = 12
 
@@ -19,7 +20,7 @@ _HEADLINES = {
     "target_quit_early": "FAILED: the target stopped reading",
     "timed_out": "TIMED OUT",
     "cancelled": "CANCELLED",
-    "config": "NOT STARTED: something is wrong with the setup",
+    "config": "FAILED: its setup has to be mended",
     "after_failed": "LOADED, but a step that follows FAILED",
     "crashed": "CRASHED: the runner itself was ended",
     "running": "is running",
@@ -30,7 +31,7 @@ _RESUMES = (
 )
 _NEXT = {
     "unacknowledged": "See in the target's log why it printed no state for what it was given; then run again.",
-    "config": "Mend what is named above; nothing was read or loaded. Trying again without that will not help.",
+    "config": "Mend what is named above, then run again; nothing was loaded.",
     "after_failed": "The data are loaded and the bookmarks stand. Mend the step and run it by hand, or run again.",
     "timed_out": f"{_RESUMES} If it always takes so long, raise the timeout or load fewer streams at once.",
     "crashed": f"{_RESUMES} The lease of a runner that was killed ends by itself within a minute.",
@@ -68,23 +69,18 @@ def duration(began: datetime, ended: datetime) -> str:
 
 
 def _last_lines(record: RunRecord) -> Sequence[str]:
-    """Give the end of the log of the side that failed; of both where that is not clear."""
-    codes = record.facts.get("codes", {})
-    failed = [name for name in record.last_lines if codes.get(name)] or list(record.last_lines)
-    if record.status in ("success", "running", "config", "after_failed") and not any(codes.values()):
+    """Give the end of the log of the program that failed; of all where none is to blame, as after a timeout."""
+    if record.status in ("success", "running", "after_failed"):
         return ()
-    if record.status == "target_failed":
-        failed = failed[-1:]
-    elif record.status == "tap_failed":
-        failed = failed[:1]
-    shown = [(name, line) for name in failed for line in record.last_lines[name]][-20:]
-    return [f"{name} | {line}" for name, line in shown]
+    culprit = record.facts.get("culprit")
+    names = [str(culprit)] if culprit in record.last_lines else list(record.last_lines)
+    return [f"{name} | {line}" for name in names for line in record.last_lines[name]][-_MAX_LINES:]
 
 
 def _rows(record: RunRecord) -> list[str]:
     streams = record.streams
     total = sum(counts["records"] for counts in streams.values())
-    lines = [f"  Records sent to the target: {total:,} in {len(streams)} streams"]
+    lines = [f"  Records sent to the target: {total:,} in {len(streams)} stream{'s' * (len(streams) != 1)}"]
     largest = sorted(streams.items(), key=lambda item: -item[1]["records"])
     lines += [f"    {name}: {counts['records']:,}" for name, counts in largest[:_MAX_STREAMS]]
     if len(largest) > _MAX_STREAMS:
@@ -98,6 +94,8 @@ def _bookmarks(before: StoredState | None, after: StoredState | None) -> list[st
     if before is not None and before.revision == after.revision:
         return [f"  Bookmarks: unchanged (revision {after.revision})"]
     lines = changes(before.state if before else None, after.state)
+    if not lines:
+        return [f"  Bookmarks: none in the state (revision {after.revision})"]
     shown = [f"    {line}" for line in lines[:_MAX_CHANGES]]
     more = [f"    ... and {len(lines) - _MAX_CHANGES} more"] if len(lines) > _MAX_CHANGES else []
     return [f"  Bookmarks (revision {before.revision if before else 0} to {after.revision}):", *shown, *more]

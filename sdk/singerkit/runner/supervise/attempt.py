@@ -60,10 +60,12 @@ class Progress:
 class Ending:
     """How an attempt ended.
 
-    Shape: ``failure`` is a sentence or two, ``codes``, ``last_lines`` and ``metrics`` are by program.
+    Shape: ``failure`` is a sentence or two; ``culprit`` names the program that failed, where it was one; ``codes``,
+    ``last_lines`` and ``metrics`` are by program.
     """
 
     status: Status
+    culprit: str | None = None
     failure: str | None = None
     signal: int | None = None
     progress: Progress = field(default_factory=Progress)
@@ -116,6 +118,8 @@ class _Supervision:
         self._timed_out: str | None = None
         self._quit_early: set[str] = set()
         self._stopping = False
+        #: Programs that had not ended by themselves when they were asked to.
+        self._stopped: set[str] = set()
         self._ended: set[str] = set()
         self._abandoned = False
         self._states_seen = 0
@@ -212,6 +216,7 @@ class _Supervision:
     def _stop_writers(self, grace_s: float) -> None:
         """Stop the tap; mappers see the end of their input."""
         self._stopping = True
+        self._stopped |= {child.name for child in self._plumbing.children[:-1] if child.code is None}
         self._plumbing.tap.ask_to_end()
         self._after(grace_s * _WRITERS_SHARE, self._end_writers)
 
@@ -220,6 +225,7 @@ class _Supervision:
             child.end()
 
     def _end_all(self) -> None:
+        self._stopped |= {child.name for child in self._plumbing.children if child.code is None}
         for child in self._plumbing.children:
             child.end()
 
@@ -231,6 +237,7 @@ class _Supervision:
         status = status_of(self._facts())
         return Ending(
             status=status,
+            culprit=self._culprit(status),
             failure=None if status is Status.SUCCESS else " ".join(self._sentences(status)),
             signal=self._signal,
             progress=self.progress,
@@ -255,6 +262,20 @@ class _Supervision:
             printed=plumbing.states.count > 0,
         )
 
+    def _culprit(self, status: Status) -> str | None:
+        """Name the program that failed by itself; the target where it and others did."""
+        failed = [child.name for child in self._plumbing.children if child.code and child.name not in self._stopped]
+        if status is Status.SUCCESS or status is Status.CANCELLED:
+            return None
+        if self._quit_early and not failed:
+            return next(iter(self._quit_early))
+        refused = [
+            writer.name
+            for writer, forwarder in zip(self._plumbing.children, self._plumbing.forwarders, strict=False)
+            if forwarder.refused
+        ]
+        return next(reversed(failed), next(iter(refused), None))
+
     def _sentences(self, status: Status) -> Iterator[str]:
         """Say what went wrong, the reason of the status first."""
         if self._timed_out:
@@ -262,14 +283,14 @@ class _Supervision:
         if self._signal is not None:
             yield f"It was stopped by signal {self._signal}."
         for name in self._quit_early:
-            yield f"{name} ended before the end of its input."
+            yield f"{name} stopped before the end of its input."
         for writer, forwarder in zip(self._plumbing.children, self._plumbing.forwarders, strict=False):
             if forwarder.refused is not None:
                 yield f"{writer.name} wrote a line that is no Singer message: {forwarder.refused.describe()}."
             if forwarder.withheld:
                 yield f"{writer.name}'s last line was cut off ({forwarder.withheld:,} bytes); it was not passed on."
-        for child in self._plumbing.children:
-            if child.code:
+        for child in reversed(self._plumbing.children):
+            if child.code and child.name not in self._stopped:
                 yield f"{child.name} ended with {describe_code(child.code)}."
         if status is Status.UNACKNOWLEDGED:
             noise = self._plumbing.states.noise

@@ -109,6 +109,6 @@ def describe_code(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     try:
-        return f"killed by {signal.Signals(-code).name}"
+        return signal.Signals(-code).name
     except ValueError:
-        return f"killed by signal {-code}"
+        return f"signal {-code}"

@@ -1,8 +1,8 @@
 """Ends programs whose runner was killed: a small shell that outlives the runner for as long as that takes.
 
 Nothing in the runner's own process can do this after a SIGKILL. The shell waits for the end of a pipe of which the
-runner holds the only other end, so it wakes when the runner is gone, however it went. Programs write their process group
-into a file before they start, so that none is missed that is being started at that moment.
+runner holds the only other end, so it wakes when the runner is gone, however it went. Programs write their process
+group into a file before they start, so that none is missed that is being started at that moment.
 """
 
 from __future__ import annotations

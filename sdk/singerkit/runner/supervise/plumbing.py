@@ -46,8 +46,8 @@ class Plumbing:
         self.forwarders = [
             self._forwarder(writer, reader) for writer, reader in zip(self.children, self.children[1:], strict=False)
         ]
-        for source in (*self.logs, self.states, *self.forwarders):
-            self._start(source.run)
+        for flow in self._flows:
+            self._start(flow.run)
         for child in self.children:
             self._start(child.wait)
 
@@ -69,8 +69,11 @@ class Plumbing:
     @property
     def last_activity(self) -> float:
         """When data, a log line or a state moved last (monotonic seconds)."""
-        sources = (*self.logs, self.states, *self.forwarders)
-        return max(source.last_activity for source in sources)
+        return max(flow.last_activity for flow in self._flows)
+
+    @property
+    def _flows(self) -> list[LogLines | Acknowledged | Forwarder]:
+        return [*self.logs, self.states, *self.forwarders]
 
     def wait(self, seconds: float) -> None:
         """Wait until a program or a flow of bytes ends, or the time has passed."""
