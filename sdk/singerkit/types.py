@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    import requests
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -18,6 +21,8 @@ Schema: TypeAlias = dict[str, Any]
 TapState: TypeAlias = dict[str, Any]
 #: A path of selection metadata: ``()`` or ``("properties", "a", "properties", "b")``.
 Breadcrumb: TypeAlias = tuple[str, ...]
+#: Puts credentials on a request: an authenticator, or any function that does.
+Auth: TypeAlias = "Callable[[requests.PreparedRequest], requests.PreparedRequest]"
 #: A step of the record's path: gives the record to pass on, or ``None`` to drop it.
 Step: TypeAlias = Callable[[Record], Record | None]
 

@@ -28,6 +28,7 @@ VERBS: Mapping[str, Verb] = {
     ),
     "connectors": Verb("singerkit.cli.commands.connectors:connectors", "List the connectors that come with singerkit."),
     "port": Verb("singerkit.cli.commands.port:port", "Move a connector from singer_sdk to singerkit."),
+    "state": Verb("singerkit.cli.commands.state:state", "Look at stored states, and change them."),
 }
 
 _HELP = """Move data with Singer taps and targets.
