@@ -6,7 +6,6 @@ import datetime
 import json
 import os
 import random
-import re
 import resource
 import select
 import signal
@@ -21,8 +20,6 @@ import pyarrow as pa
 import pytest
 from obstore.store import MemoryStore
 from pyarrow import parquet
-from pytest_httpserver import HTTPServer
-from werkzeug import Response
 
 from singerkit.errors import FatalSyncError
 from singerkit.files.storage import LocalStorage, ObjectStorage
@@ -364,43 +361,6 @@ def test_a_folder_behaves_as_an_object_store_does(tmp_path):
     assert list(storage.names()) == []
     with pytest.raises(FatalSyncError):
         draft.publish()
-
-
-@pytest.fixture
-def bucket(httpserver: HTTPServer):
-    """Give the objects that were put into a bucket of the S3 protocol."""
-    objects: dict[str, bytes] = {}
-
-    def answer(request):
-        if "bucket" not in request.path:
-            return Response(status=404)
-        objects[request.path] = request.get_data()
-        return Response(status=200, headers={"ETag": '"1"'})
-
-    httpserver.expect_request(re.compile("/.*"), method="PUT").respond_with_handler(answer)
-    return objects
-
-
-def test_files_go_to_s3(to_parquet, bucket, httpserver):
-    options = {
-        "endpoint": httpserver.url_for("").rstrip("/"),
-        "allow_http": True,
-        "region": "eu-central-1",
-        "access_key_id": "id",
-        "secret_access_key": "hush-hush",
-    }
-    to_parquet.config.update(destination_path="s3://bucket/lake", storage_options=options)
-    ended = to_parquet.load(schema(), record(id=1, name="a"), state(1), partition_by_date="at")
-    assert ended.states == [1]
-    ((path, content),) = bucket.items()
-    assert path.startswith("/bucket/lake/people-")
-    assert parquet.read_table(pa.BufferReader(content)).to_pylist() == [{"id": 1, "name": "a"}]
-    httpserver.clear()  # from now on the store refuses everything
-    httpserver.expect_request(re.compile("/.*")).respond_with_data("no", status=403)
-    ended = to_parquet.run(schema(), record(id=2), state(2))
-    assert (ended.code, ended.out) == (1, "")
-    assert "object store refuses to write" in ended.err
-    assert "hush" not in ended.err
 
 
 def test_an_unknown_kind_of_place_is_a_problem_of_the_config(to_parquet):

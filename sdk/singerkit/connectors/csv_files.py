@@ -13,12 +13,15 @@ import csv
 import io
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
+from singerkit.connectors.compressed_files import CompressedFile
 from singerkit.connectors.output_files import OutputFile
+from singerkit.connectors.stream_parts import StreamParts
 from singerkit.errors import ConfigurationError
 
 logger = logging.getLogger("target-csv")
@@ -35,47 +38,32 @@ class Dialect:
     quotechar: str = '"'
 
 
-class CSVFile:
-    """The CSV file of one stream: its header, and rows under it. One thread at a time.
+class CSVRows(ABC):
+    """A header, and rows under it. One thread at a time."""
 
-    Errors: those of ``OutputFile``, from every method; ``ConfigurationError`` for a file that is not CSV of this
-    dialect, or names a column twice.
-    """
-
-    def __init__(self, file: OutputFile, dialect: Dialect) -> None:
-        """Read the header, and cut off a row that was not written to its end."""
-        self._file = file
+    def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._quote = dialect.quotechar.encode()
-        self._header_size = 0
         self.columns: list[str] = []
         #: Stands for an empty text among the fields: what no field can hold.
         self.empty_text = token_hex(16)
-        if file.size:
-            self._read_header()
-            self._mend_end()
 
+    @abstractmethod
     def add_columns(self, names: Iterable[str]) -> None:
-        """Let the header have these columns, new ones at its end; rows that are there get empty fields for them."""
-        known = set(self.columns)
-        added = [name for name in names if name not in known]
-        if not added:
-            return
-        columns = [*self.columns, *added]
-        header = self._encoded([[name or self.empty_text for name in columns]])
-        if self.columns:
-            self._file.replace(self._widened(header, len(added)))
-        else:
-            self._file.append(header)
-        self._header_size = len(header)
-        self.columns = columns
+        """Let the header have these columns, new ones at its end."""
 
+    @abstractmethod
     def append(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows: fields in the order of the columns, each a text, a number or None. On return they are on the disk.
+        """Add rows: fields in the order of the columns, each a text, a number or None.
 
         Errors: ``UnicodeEncodeError`` for a text with a lone surrogate, which no file of UTF-8 can hold.
         """
-        self._file.append(self._encoded(rows))
+
+    def _with(self, names: Iterable[str]) -> list[str]:
+        """Give the columns with these among them."""
+        return list(dict.fromkeys([*self.columns, *names]))
+
+    def _header(self, columns: Iterable[str]) -> bytes:
+        return self._encoded([[name or self.empty_text for name in columns]])
 
     def _encoded(self, rows: Iterable[Sequence[Any]]) -> bytes:
         buffer = io.StringIO(newline="")
@@ -83,6 +71,64 @@ class CSVFile:
         writer = csv.writer(buffer, delimiter=dialect.delimiter, quotechar=dialect.quotechar, lineterminator=_LINE_END)
         writer.writerows(rows)
         return buffer.getvalue().replace(self.empty_text, dialect.quotechar * 2).encode()
+
+
+class CSVParts(CSVRows):
+    """The CSV files of one stream where none can grow: each has its header.
+
+    Errors: those of ``StreamParts``.
+    """
+
+    def __init__(self, parts: StreamParts, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self._parts = parts
+
+    def add_columns(self, names: Iterable[str]) -> None:
+        """Let the header have these columns; where there are new ones, a new file begins."""
+        columns = self._with(names)
+        if columns != self.columns:
+            self._parts.begin_with(self._header(columns))
+            self.columns = columns
+
+    def append(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows; they are durable when their part is complete."""
+        self._parts.append(self._encoded(rows))
+
+
+class CSVFile(CSVRows):
+    """The CSV file of one stream, which keeps its meaning while it grows.
+
+    Errors: those of ``OutputFile``, from every method; ``ConfigurationError`` for a file that is not CSV of this
+    dialect, or names a column twice.
+    """
+
+    def __init__(self, file: OutputFile | CompressedFile, dialect: Dialect) -> None:
+        """Read the header, and cut off a row that was not written to its end."""
+        super().__init__(dialect)
+        self._file = file
+        self._quote = dialect.quotechar.encode()
+        self._header_size = 0
+        if file.size:
+            self._read_header()
+            self._mend_end()
+
+    def add_columns(self, names: Iterable[str]) -> None:
+        """Let the header have these columns, new ones at its end; rows that are there get empty fields for them."""
+        columns = self._with(names)
+        added = len(columns) - len(self.columns)
+        if not added:
+            return
+        header = self._header(columns)
+        if self.columns:
+            self._file.replace(self._widened(header, added))
+        else:
+            self._file.append(header)
+        self._header_size = len(header)
+        self.columns = columns
+
+    def append(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows; on return they are on the disk."""
+        self._file.append(self._encoded(rows))
 
     # The file as it is found
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-from singerkit import BatchSink
 from singerkit import typing as th
-from singerkit.connectors.csv_files import CSVFile, Dialect
-from singerkit.connectors.file_target import LOAD_METHOD, FileTarget, StreamFile
+from singerkit.connectors.csv_files import CSVFile, CSVParts, CSVRows, Dialect
+from singerkit.connectors.file_settings import COMPRESSION, LOAD_METHOD, PLACE, STORAGE_OPTIONS, part_limits
+from singerkit.connectors.file_target import FileSink, FileTarget, StreamFile
+from singerkit.connectors.stream_parts import StreamParts
 from singerkit.errors import ConfigurationError, DataError
 from singerkit.records.columns import LeftOut, Values, as_json, column_schemas, columns_of, types_in
 from singerkit.records.json_text import json_text
@@ -26,11 +26,8 @@ _NESTED = {dict, list}
 _TRUTHS = {True: "true", False: "false"}
 
 
-class CSVSink(BatchSink):
+class CSVSink(FileSink):
     """Appends the records of a stream to its file."""
-
-    exact_numbers = True
-    parse_datetimes = False
 
     def __init__(
         self, target: TargetCSV, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None = None
@@ -43,8 +40,8 @@ class CSVSink(BatchSink):
     def setup(self) -> None:
         """Open the file, and let it have a column for each property."""
         column_schemas(self.schema, self.stream_name)
-        self._opened: StreamFile
-        self._opened, self._csv = self._target_csv.open_csv(self.stream_name)
+        super().setup()
+        self._csv = self._target_csv.open_csv(self._opened)
         with self._opened.lock:
             self._csv.add_columns(self._names)
 
@@ -62,7 +59,8 @@ class CSVSink(BatchSink):
                 raise DataError("a text holds half a character (a lone surrogate), which UTF-8 can't say") from None
 
     def clean_up(self) -> None:
-        """Say what was left out."""
+        """Complete what was written; say what was left out."""
+        super().clean_up()
         self._left_out.report()
 
     def _fields(self, values: Values) -> Values:
@@ -95,10 +93,13 @@ class TargetCSV(FileTarget):
         th.Property(
             "output_path",
             th.StringType,
-            title="Folder",
-            description="The folder for the files; it is made if it is not there. The working folder when not set.",
+            title="Place of the files",
+            description=f"{PLACE} The working folder when not set.",
         ),
-        th.Property("destination_path", th.StringType, title="Folder", description="Another name for `output_path`."),
+        th.Property(
+            "destination_path", th.StringType, title="Place of the files", description="Another name for `output_path`."
+        ),
+        STORAGE_OPTIONS,
         th.Property(
             "file_naming_scheme",
             th.StringType,
@@ -134,7 +135,9 @@ class TargetCSV(FileTarget):
             title="Quote character",
             description="What stands around a field that holds a delimiter or a line end: one ASCII character.",
         ),
+        COMPRESSION,
         LOAD_METHOD,
+        *part_limits("In an object store, a file"),
     ).to_dict()
 
     def __init__(self, **arguments: Any) -> None:
@@ -143,14 +146,14 @@ class TargetCSV(FileTarget):
         Errors: ``ConfigurationError`` for a name or character that can't be used.
         """
         super().__init__(**arguments)
-        self._csv_files: dict[str, CSVFile] = {}
+        self._csv_rows: dict[str, CSVRows] = {}
         self._dialect = _dialect(self.config)
         self.file_name("")
 
     @property
-    def folder(self) -> Path:
+    def place(self) -> str:
         """Where the files are."""
-        return Path(self.config.get("output_path") or self.config.get("destination_path") or ".")
+        return self.config.get("output_path") or self.config.get("destination_path") or "."
 
     def file_name(self, stem: str) -> str:
         """Give the name of the file."""
@@ -169,13 +172,16 @@ class TargetCSV(FileTarget):
             )
         return name.replace("{stream_name}", stem)
 
-    def open_csv(self, stream: str) -> tuple[StreamFile, CSVFile]:
-        """Give a stream's file, the same however often it is asked for."""
-        opened = self.open_file(stream)
-        name = opened.file.path.name
-        if name not in self._csv_files:
-            self._csv_files[name] = CSVFile(opened.file, self._dialect)
-        return opened, self._csv_files[name]
+    def open_csv(self, opened: StreamFile) -> CSVRows:
+        """Give a file's header and rows, the same however often it is asked for."""
+        if opened.name not in self._csv_rows:
+            self._csv_rows[opened.name] = self._rows_of(opened)
+        return self._csv_rows[opened.name]
+
+    def _rows_of(self, opened: StreamFile) -> CSVRows:
+        if isinstance(opened.file, StreamParts):
+            return CSVParts(opened.file, self._dialect)
+        return CSVFile(opened.file, self._dialect)
 
 
 def _dialect(config: Any) -> Dialect:

@@ -8,34 +8,20 @@ the next start; the tap sends that record again, and those of the same batch, so
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from singerkit import BatchSink
 from singerkit import typing as th
-from singerkit.connectors.file_target import LOAD_METHOD, FileTarget
+from singerkit.connectors.compressed_files import CompressedFile
+from singerkit.connectors.file_settings import COMPRESSION, DESTINATION, LOAD_METHOD, STORAGE_OPTIONS, part_limits
+from singerkit.connectors.file_target import FileSink, FileTarget
 from singerkit.connectors.output_files import OutputFile
 from singerkit.records.json_text import is_json, json_lines
 
 logger = logging.getLogger("target-jsonl")
 
 
-class JSONLSink(BatchSink):
+class JSONLSink(FileSink):
     """Appends the records of a stream to its file."""
-
-    exact_numbers = True
-    parse_datetimes = False
-
-    def __init__(
-        self, target: TargetJSONL, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None = None
-    ) -> None:
-        super().__init__(target, stream_name, schema, key_properties)
-        self._open = target.open_file
-
-    def setup(self) -> None:
-        """Open the file."""
-        self._opened = self._open(self.stream_name)
 
     def process_batch(self, context: dict[str, Any]) -> None:
         """Append the records, and wait until they are on the disk."""
@@ -44,7 +30,7 @@ class JSONLSink(BatchSink):
             self._opened.file.append(lines)
 
 
-def mend_end(file: OutputFile) -> None:
+def mend_end(file: OutputFile | CompressedFile) -> None:
     """Cut off a line that was not written to its end; a whole line that only lacks its line feed gets it."""
     tail = file.tail()
     if not tail:
@@ -62,13 +48,8 @@ class TargetJSONL(FileTarget):
     name = "target-jsonl"
     default_sink_class = JSONLSink
     config_jsonschema = th.PropertiesList(
-        th.Property(
-            "destination_path",
-            th.StringType,
-            default="output",
-            title="Folder",
-            description="The folder for the files; it is made if it is not there.",
-        ),
+        DESTINATION,
+        STORAGE_OPTIONS,
         th.Property(
             "do_timestamp_file",
             th.BooleanType,
@@ -82,20 +63,22 @@ class TargetJSONL(FileTarget):
             title="File name",
             description="A name for the file instead of the stream's; for an input with one stream.",
         ),
+        COMPRESSION,
         LOAD_METHOD,
+        *part_limits("In an object store, a file"),
     ).to_dict()
 
     @property
-    def folder(self) -> Path:
+    def place(self) -> str:
         """Where the files are."""
-        return Path(self.config.get("destination_path") or "output")
+        return self.config.get("destination_path") or "output"
 
     def file_name(self, stem: str) -> str:
         """Give the name of the file."""
         time = f"-{self.started_at:%Y%m%dT%H%M%S}" if self.config.get("do_timestamp_file") else ""
         return f"{stem}{time}.jsonl"
 
-    def mend(self, file: OutputFile) -> None:
+    def mend(self, file: OutputFile | CompressedFile) -> None:
         """Cut off a line that was not written to its end."""
         mend_end(file)
 

@@ -8,26 +8,24 @@ latest. Columns are as :mod:`singerkit.sinks.arrow_columns` says; when one has t
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from secrets import randbelow
-from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from singerkit import Target
 from singerkit import typing as th
+from singerkit.connectors.file_settings import DESTINATION, LOAD_METHOD, OVERWRITE, STORAGE_OPTIONS, part_limits
 from singerkit.connectors.parquet_files import ParquetDraft, RowGroups
+from singerkit.connectors.parts import PartLimits, PartName, Parts
 from singerkit.files.names import file_stem
-from singerkit.files.storage import Storage, open_storage
+from singerkit.files.storage import Draft, Storage, open_storage
 from singerkit.sinks.arrow import ArrowSink
 from singerkit.sinks.arrow_columns import import_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-OVERWRITE = "overwrite"
 _METHODS = ("none", "snappy", "gzip", "zstd", "brotli", "lz4")
 #: Bytes of Arrow data that all files together hold back for their row groups.
 _HELD_BACK_BYTES = 32 * 1024 * 1024
@@ -50,15 +48,15 @@ class ParquetSink(ArrowSink):
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
         self._files = target
+        self._name = PartName(file_stem(stream_name), ".parquet")
         self._open: OrderedDict[str, ParquetDraft] = OrderedDict()
+        self._limits = PartLimits.of(self.config)
         # An overwriting run releases no state before its end, so its files need not be complete before.
-        self.settle_seconds = None if target.overwrites else float(self.config.get("max_file_seconds") or 20)
-        self._max_rows = int(self.config.get("file_size") or 0)
-        self._max_bytes = int(self.config.get("max_file_mb") or 512) * 1024 * 1024
+        self.settle_seconds = None if target.overwrites else self._limits.max_seconds
 
     def setup(self) -> None:
         """Find the property that partitions the stream."""
-        self._files.replace_later(self.stream_name)
+        self._files.parts.replace_later(self._name)
         self._date_property = self.config.get("partition_by_date")
         if self._date_property and not self._is_date(self.arrow_schema):
             self.logger.warning(
@@ -71,7 +69,7 @@ class ParquetSink(ArrowSink):
         for partition, rows in self._partitions(table):
             part = self._part(partition, rows.schema)
             part.write(rows)
-            if 0 < self._max_rows <= part.rows or part.written_bytes >= self._max_bytes:
+            if self._limits.are_reached(part.rows, part.written_bytes):
                 self._finish(partition)
 
     def settle(self) -> None:
@@ -87,7 +85,7 @@ class ParquetSink(ArrowSink):
     def clean_up(self) -> None:
         """Complete the files under way; say what was left out."""
         super().clean_up()
-        if self._files.needs_a_file(self.stream_name):
+        if not self._open and self._files.parts.lacks(self._name):
             self._part("", self.arrow_schema)
         self.settle()
 
@@ -99,12 +97,12 @@ class ParquetSink(ArrowSink):
         if part is None:
             if len(self._open) >= _MOST_PARTITIONS:
                 self._finish(next(iter(self._open)))
-            part = self._open[partition] = self._files.begin(self.stream_name, partition, schema)
+            part = self._open[partition] = self._files.begin(self._name, partition, schema)
         self._open.move_to_end(partition)
         return part
 
     def _finish(self, partition: str) -> None:
-        self._files.finish(self.stream_name, self._open[partition])
+        self._files.parts.finish(self._name, self._open[partition])
         del self._open[partition]
 
     # Partitions
@@ -151,22 +149,8 @@ class TargetParquet(Target):
     #: A file keeps what it has: no rows of older versions are taken out of it.
     capabilities: ClassVar[Sequence[str]] = tuple(name for name in Target.capabilities if name != "activate-version")
     config_jsonschema = th.PropertiesList(
-        th.Property(
-            "destination_path",
-            th.StringType,
-            default="output",
-            title="Folder",
-            description="Where the files go: a folder, which is made if it is not there, or an object store, such as "
-            "`s3://bucket/folder`, `gs://bucket/folder` or `az://container/folder`.",
-        ),
-        th.Property(
-            "storage_options",
-            th.ObjectType(additional_properties=True),
-            secret=True,
-            title="Options of the object store",
-            description="Such as `endpoint`, `region`, `access_key_id` and `secret_access_key`. What is not given "
-            "comes from the environment, as for other programs of the cloud.",
-        ),
+        DESTINATION,
+        STORAGE_OPTIONS,
         th.Property(
             "compression_method",
             th.StringType,
@@ -197,26 +181,12 @@ class TargetParquet(Target):
             title="Size of partitions",
             description="Whether a partition is a day, a month or a year.",
         ),
-        th.Property(
-            "max_file_seconds",
-            th.NumberType(exclusive_minimum=0),
-            default=20,
-            title="Age of a file",
-            description="A file is completed when its first record is so old, also while no input comes; then the "
-            "states leave that cover it. More seconds make fewer and larger files, and more to repeat after a crash.",
-        ),
+        *part_limits(),
         th.Property(
             "file_size",
             th.IntegerType,
             title="Rows of a file",
             description="A file is completed when it has so many rows, give or take a batch.",
-        ),
-        th.Property(
-            "max_file_mb",
-            th.IntegerType(minimum=1),
-            default=512,
-            title="Size of a file",
-            description="A file is completed when it has so many MiB, give or take a row group.",
         ),
         th.Property(
             "row_group_size",
@@ -225,26 +195,15 @@ class TargetParquet(Target):
             title="Rows of a row group",
             description="At most so many rows make a row group; fewer where they take much memory.",
         ),
-        th.Property(
-            "load_method",
-            th.StringType,
-            default="append-only",
-            allowed_values=["append-only", OVERWRITE],
-            title="Load method",
-            description="`append-only` adds files; `overwrite` removes a stream's older files when the run has "
-            "succeeded, for streams that are read in full every time.",
-        ),
+        LOAD_METHOD,
     ).to_dict()
 
     def __init__(self, **arguments: Any) -> None:
         """Take in the config; see ``Target``."""
         super().__init__(**arguments)
-        self._lock = Lock()
-        self._run = f"{randbelow(10**10):010}"
-        self._parts = 0
-        self._drafts: set[ParquetDraft] = set()
-        self._completed: dict[str, list[ParquetDraft]] = {}
-        self._opened_storage: Storage | None = None
+        started = datetime.fromtimestamp(self.initialized_at // 1000, tz=UTC)
+        #: The run's files.
+        self.parts = Parts(self._open_storage, started, overwrites=self.overwrites)
         method = str(self.config.get("compression_method") or "none").lower()
         self._compression = method
         self._row_groups = RowGroups(int(self.config.get("row_group_size") or 100_000), self._share)
@@ -257,51 +216,17 @@ class TargetParquet(Target):
     @property
     def publisher(self) -> Callable[[], None] | None:
         """With ``overwrite``: shows the new files and removes the old ones; the last state leaves after that."""
-        return self._publish if self.overwrites else None
+        return self.parts.publish if self.overwrites else None
 
-    @property
-    def _storage(self) -> Storage:
-        if self._opened_storage is None:
-            place = self.config.get("destination_path") or "output"
-            self._opened_storage = open_storage(place, self.config.get("storage_options"))
-        return self._opened_storage
-
-    def begin(self, stream: str, partition: str, schema: pa.Schema) -> ParquetDraft:
+    def begin(self, name: PartName, partition: str, schema: pa.Schema) -> ParquetDraft:
         """Begin a file."""
-        with self._lock:
-            self._parts += 1
-            stem = file_stem(stream)
-            started = datetime.fromtimestamp(self.initialized_at // 1000, tz=UTC)
-            name = f"{stem}-{started:%Y%m%dT%H%M%S}Z-{self._run}-{self._parts:05}.parquet"
-            in_folder = partition or self.config.get("streams_in_separate_folder")
-            folders = [stem, partition] if partition else [stem] if in_folder else []
-            draft = ParquetDraft(
-                self._storage.draft("/".join([*folders, name])), schema, self._compression, self._row_groups
-            )
-            self._drafts.add(draft)
-            return draft
+        in_folder = partition or self.config.get("streams_in_separate_folder")
+        folders = (name.stem, partition) if partition else (name.stem,) if in_folder else ()
 
-    def finish(self, stream: str, draft: ParquetDraft) -> None:
-        """Complete a file; when this returns it is durable, unless the run overwrites."""
-        draft.complete()
-        if self.overwrites:
-            with self._lock:
-                self._completed[stream].append(draft)
-            return
-        draft.publish()
-        with self._lock:
-            self._drafts.discard(draft)
+        def made(draft: Draft) -> ParquetDraft:
+            return ParquetDraft(draft, schema, self._compression, self._row_groups)
 
-    def replace_later(self, stream: str) -> None:
-        """Note that the stream's older files go when the run has succeeded, if it overwrites."""
-        if self.overwrites:
-            with self._lock:
-                self._completed.setdefault(stream, [])
-
-    def needs_a_file(self, stream: str) -> bool:
-        """Tell whether a stream without records still needs a file, as its older ones will go."""
-        with self._lock:
-            return self.overwrites and not self._completed[stream]
+        return self.parts.begin(name, made, folders=folders)
 
     def listen(self, file_input: BinaryIO | None = None) -> None:
         """Load the input; what is not complete at its end is removed."""
@@ -311,25 +236,10 @@ class TargetParquet(Target):
         try:
             super().listen(file_input)
         finally:
-            for draft in self._drafts:
-                draft.discard()
+            self.parts.discard()
 
-    def _publish(self) -> None:
-        """Show the new files, then remove the old ones: whoever reads in between sees both."""
-        names = {stream: _older_files(file_stem(stream), self._storage) for stream in self._completed}
-        for drafts in self._completed.values():
-            for draft in drafts:
-                draft.publish()
-                self._drafts.discard(draft)
-        for older in names.values():
-            for name in older:
-                self._storage.delete(name)
+    def _open_storage(self) -> Storage:
+        return open_storage(self.config.get("destination_path") or "output", self.config.get("storage_options"))
 
     def _share(self) -> int:
-        return max(_LEAST_HELD_BACK_BYTES, _HELD_BACK_BYTES // max(1, len(self._drafts)))
-
-
-def _older_files(stem: str, storage: Storage) -> list[str]:
-    """Give the files of a stream."""
-    pattern = re.compile(re.escape(stem) + r"-[0-9]{8}T[0-9]{6}Z-[0-9]{10}-[0-9]{5,}\.parquet")
-    return [name for name in storage.names() if pattern.fullmatch(name.rpartition("/")[2])]
+        return max(_LEAST_HELD_BACK_BYTES, _HELD_BACK_BYTES // max(1, self.parts.under_way))

@@ -25,6 +25,9 @@ _UNFINISHED = ".incomplete"
 _ABANDONED_SECONDS = 24 * 3600
 #: What such files are called: those of other programs stay.
 _LEFT_BEHIND = re.compile(r"\..+-[0-9]{8}T[0-9]{6}Z-.+\.incomplete")
+#: How a file's name begins that waits for its upload.
+_UPLOAD = "singerkit-upload-"
+_UPLOADS_LEFT = re.compile(_UPLOAD + r".+\.incomplete")
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _OBJECT_SCHEMES = frozenset({"s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss"})
 #: Options of the connection; the others are of the store.
@@ -158,14 +161,17 @@ class LocalStorage(Storage):
 
     def _sweep(self, folder: Path) -> None:
         """Remove what runs left in a folder that were killed, once."""
-        if folder in self._swept:
-            return
-        self._swept.add(folder)
-        for path in folder.iterdir():
-            if _LEFT_BEHIND.fullmatch(path.name):
-                with suppress(FileNotFoundError):
-                    if path.lstat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                        path.unlink()
+        if folder not in self._swept:
+            self._swept.add(folder)
+            _remove_abandoned(folder, _LEFT_BEHIND)
+
+
+def _remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
+    for path in folder.iterdir():
+        if names.fullmatch(path.name):
+            with suppress(FileNotFoundError, PermissionError):
+                if path.lstat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                    path.unlink()
 
 
 class _LocalDraft(Draft):
@@ -251,10 +257,15 @@ class ObjectStorage(Storage):
     def __init__(self, store: Any, place: str) -> None:
         self._store = store
         self._place = place
+        import tempfile  # here, as a folder needs none
+
+        self._folder = Path(tempfile.gettempdir())
+        with explained(self._folder):
+            _remove_abandoned(self._folder, _UPLOADS_LEFT)
 
     def draft(self, name: str) -> Draft:
         """Begin a file."""
-        return _Upload(self._store, name)
+        return _Upload(self._store, name, self._folder)
 
     def names(self) -> Iterator[str]:
         """Give the names of all files."""
@@ -275,13 +286,13 @@ class ObjectStorage(Storage):
 class _Upload(Draft):
     """A temporary file, and where it goes."""
 
-    def __init__(self, store: Any, name: str) -> None:
+    def __init__(self, store: Any, name: str, folder: Path) -> None:
         self._store = store
         self._name = name
-        import tempfile  # here, as a folder needs none
+        import tempfile  # as above
 
-        with explained(Path(tempfile.gettempdir())):
-            descriptor, self._path = tempfile.mkstemp(suffix=_UNFINISHED)
+        with explained(folder):
+            descriptor, self._path = tempfile.mkstemp(prefix=_UPLOAD, suffix=_UNFINISHED, dir=folder)
             os.close(descriptor)
 
     def write(self, data: Any) -> None:
