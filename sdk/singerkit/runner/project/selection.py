@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -29,6 +29,7 @@ _logger = logging.getLogger(__name__)
 #: Between the names of nested properties: no name has it, so that a dot in a name is not taken for a level.
 _LEVEL = "\0"
 _DOT = re.compile(r"(?<!\\)\.")
+_WILDCARD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,14 @@ class Rule:
         """Tell whether a property is named, or is below one that is named."""
         pattern = _LEVEL.join(self.names)
         return any(fnmatchcase(_LEVEL.join(path[:end]), pattern) for end in range(1, len(path) + 1))
+
+    def leads_through(self, path: Sequence[str]) -> bool:
+        """Tell whether a property is one of those that it names, without wildcards, above the last one.
+
+        They are taken also where the schema does not declare what is below them.
+        """
+        above = self.names[:-1]
+        return path == above[: len(path)] and not any(map(_WILDCARD.search, path))
 
 
 def catalog_rules(
@@ -170,60 +179,69 @@ def _names_in(breadcrumb: Breadcrumb) -> tuple[str, ...]:
 
 
 def _select(entries: Sequence[_Entry], rules: Sequence[Rule]) -> list[str]:
-    taking = [rule for rule in rules if not rule.leaves_out] or [Rule.parse("*")]
-    leaving = [rule for rule in rules if rule.leaves_out]
-    used: set[str] = set()
-    kept: dict[str, list[str]] = {}
+    selecting = _Selecting(rules)
     for entry in entries:
-        _select_in(entry, taking, leaving, used, kept)
-    has = ", ".join(entry.name for entry in entries)
-    unused = [
-        f"select: '{rule.text}' matches nothing; {_unmatched(rule, entries, has)}"
-        for rule in rules
-        if rule.text not in used
-    ]
-    return unused + [
-        f"select: '{text}' can't leave out {', '.join(names)}: the tap always includes that"
-        for text, names in kept.items()
-    ]
+        selecting.choose(entry)
+    return [*selecting.unused(entries), *selecting.without_effect()]
 
 
-def _unmatched(rule: Rule, entries: Sequence[_Entry], has: str) -> str:
-    named = [entry.name for entry in entries if fnmatchcase(entry.name, rule.stream)]
-    return f"the stream '{named[0]}' has no such property" if named else f"the tap has the streams: {has or 'none'}"
+class _Selecting:
+    """Selects by rules, stream by stream, and notes which rules were of use."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._taking = [rule for rule in rules if not rule.leaves_out] or [Rule.parse("*")]
+        self._leaving = [rule for rule in rules if rule.leaves_out]
+        self._used: set[str] = set()
+        self._kept: dict[str, list[str]] = {}
+
+    def choose(self, entry: _Entry) -> None:
+        """Say of a stream and each of its properties whether it is selected."""
+        taking = [rule for rule in self._taking if fnmatchcase(entry.name, rule.stream)]
+        leaving = [rule for rule in self._leaving if fnmatchcase(entry.name, rule.stream)]
+        paths = entry.properties()
+        self._used.update(
+            rule.text for rule in (*taking, *leaving) if rule.is_for_stream or any(map(rule.covers, paths.values()))
+        )
+        is_in = bool(taking) and not any(rule.is_for_stream for rule in leaving)
+        entry.say((), "selected", is_in and entry.facts(()).get("inclusion") != "unsupported")
+        taken = _taken(paths.values(), taking)
+        for breadcrumb, path in paths.items():
+            inclusion = entry.facts(breadcrumb).get("inclusion")
+            left = [rule for rule in leaving if rule.covers(path)]
+            if inclusion == "automatic":
+                self._note_kept(left if is_in else (), f"{entry.name}.{'.'.join(path)}")
+            is_available = inclusion != "unsupported" and path in taken and not left
+            entry.say(breadcrumb, "selected", inclusion == "automatic" or is_available)
+
+    def _note_kept(self, rules: Iterable[Rule], name: str) -> None:
+        for rule in rules:
+            if not _WILDCARD.search(rule.text):  # who leaves out all of something knows that keys are not meant
+                self._kept.setdefault(rule.text, []).append(name)
+
+    def unused(self, entries: Sequence[_Entry]) -> Iterator[str]:
+        """Give a sentence for each rule that nothing matched."""
+        for rule in self._rules:
+            if rule.text not in self._used:
+                named = [entry.name for entry in entries if fnmatchcase(entry.name, rule.stream)]
+                why = f"the stream '{named[0]}' has no such property" if named else _has(entries)
+                yield f"select: '{rule.text}' matches nothing; {why}"
+
+    def without_effect(self) -> Iterator[str]:
+        """Give a sentence for each rule that names what can't be left out."""
+        for text, names in self._kept.items():
+            yield f"select: '{text}' does not leave out {', '.join(names)}: the tap always includes that"
 
 
-def _select_in(
-    entry: _Entry, taking: Sequence[Rule], leaving: Sequence[Rule], used: set[str], kept: dict[str, list[str]]
-) -> None:
-    """Select in one stream; notes the rules that were of use, and the properties that could not be left out."""
-    takers = [rule for rule in taking if fnmatchcase(entry.name, rule.stream)]
-    leavers = [rule for rule in leaving if fnmatchcase(entry.name, rule.stream)]
-    properties = entry.properties()
-    used.update(
-        rule.text
-        for rule in (*takers, *leavers)
-        if rule.is_for_stream or any(rule.covers(names) for names in properties.values())
-    )
-    taken = {
-        names[:end]
-        for names in properties.values()
-        if any(rule.covers(names) for rule in takers)
-        for end in range(1, len(names) + 1)
-    }
-    is_in = bool(takers) and not any(rule.is_for_stream for rule in leavers)
-    if entry.facts(()).get("inclusion") != "unsupported":
-        entry.say((), "selected", is_in)
-    for breadcrumb, names in properties.items():
-        left_by = [rule for rule in leavers if rule.covers(names)]
-        inclusion = entry.facts(breadcrumb).get("inclusion")
-        if inclusion == "automatic":
-            entry.say(breadcrumb, "selected", True)
-            for rule in left_by if is_in else ():
-                if not rule.is_for_stream and "*" not in rule.text:
-                    kept.setdefault(rule.text, []).append(f"{entry.name}.{'.'.join(names)}")
-        else:
-            entry.say(breadcrumb, "selected", names in taken and not left_by and inclusion != "unsupported")
+def _taken(paths: Iterable[tuple[str, ...]], rules: Sequence[Rule]) -> set[tuple[str, ...]]:
+    """Give the properties that rules take, with those above them."""
+    taken: set[tuple[str, ...]] = set()
+    for path in paths:
+        if any(rule.covers(path) for rule in rules):
+            taken.update(path[:end] for end in range(1, len(path) + 1))
+        elif any(rule.leads_through(path) for rule in rules):
+            taken.add(path)
+    return taken
 
 
 def _keep_streams(entries: Sequence[_Entry], rules: Sequence[Rule]) -> list[str]:
@@ -234,7 +252,7 @@ def _keep_streams(entries: Sequence[_Entry], rules: Sequence[Rule]) -> list[str]
         if not is_kept or any(fnmatchcase(entry.name, pattern) for pattern in leaving):
             entry.say((), "selected", False)
     return [
-        f"streams: '{rule.text}' matches no stream; the tap has: {', '.join(entry.name for entry in entries) or 'none'}"
+        f"streams: '{rule.text}' matches no stream; {_has(entries)}"
         for rule in rules
         if not any(fnmatchcase(entry.name, rule.stream) for entry in entries)
     ]
@@ -303,4 +321,8 @@ def _set_fact(entry: _Entry, pattern: str, key: str, value: Any) -> int:
 
 
 def _no_stream(what: str, pattern: str, entries: Sequence[_Entry]) -> str:
-    return f"{what}.{pattern} matches no stream; the tap has: {', '.join(entry.name for entry in entries) or 'none'}"
+    return f"{what}.{pattern} matches no stream; {_has(entries)}"
+
+
+def _has(entries: Sequence[_Entry]) -> str:
+    return f"the tap has: {', '.join(entry.name for entry in entries) or 'none'}"
