@@ -40,6 +40,7 @@ AUTH = {
         (AUTH, {"kind": "key", "key": 3}, "a.key: has to be string"),
         (AUTH, {"kind": "other"}, "a: has none of the forms that it may have, or several"),
         ({"properties": {"c": {}}, "additionalProperties": False}, {"b": 1}, "a.b: is not a known setting"),
+        ({"propertyNames": {"pattern": "^x"}}, {"xy": 1, "b": 2}, "a.b: its name has to match the pattern ^x"),
         ({"dependentRequired": {"x": ["y"]}}, {"x": 1}, "a.y: is required"),
         (False, 1, "a: is not allowed here"),
     ],
@@ -51,6 +52,10 @@ def test_each_problem_is_said_with_its_path(schema, value, line):
 def test_a_name_that_is_not_known_gets_a_suggestion():
     schema = {"properties": {"api_key": {}}, "additionalProperties": False}
     assert config_problems({"apikey": 1}, schema) == ["apikey: is not a known setting; did you mean 'api_key'?"]
+    nested = {"properties": {"auth": {"$ref": "#/$defs/auth"}}, "$defs": {"auth": schema}}
+    assert config_problems({"auth": {"apikey": 1}}, nested) == [
+        "auth.apikey: is not a known setting; did you mean 'api_key'?"
+    ]
     assert suggestion("zzz", ["api_key"]) == ""
 
 

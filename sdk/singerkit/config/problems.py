@@ -68,8 +68,11 @@ def _problems_in(error: Any, schema: Mapping[str, Any]) -> Iterator[Problem]:
         known = _siblings(schema, error.schema_path)
         for name in wanted:
             yield Problem((*path, name), f"is not a known setting{suggestion(name, known)}")
+    elif rule == "propertyNames":
+        of_name = error.kind.error.kind
+        yield Problem((*path, error.kind.error.instance), f"its name {_what(of_name.name, of_name.value)}")
     else:
-        yield Problem(path, _RULES.get(rule, _any_rule(rule))(wanted))
+        yield Problem(path, _what(rule, wanted))
 
 
 def _siblings(schema: Any, rule_path: Sequence[str | int]) -> list[str]:
@@ -98,6 +101,10 @@ def path_text(path: Sequence[str | int]) -> str:
     """Give a path as people write it: ``streams[0].name``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
+
+
+def _what(rule: str, wanted: Any) -> str:
+    return _RULES.get(rule, _any_rule(rule))(wanted)
 
 
 def _any_rule(rule: str) -> Callable[[Any], str]:

@@ -156,7 +156,9 @@ _BATCH: dict[str, Schema] = {
                 "The form of the files.",
                 title="Batch encoding",
                 properties={
-                    "format": _setting("string", "The file format.", title="Format", enum=["jsonl", "parquet", None]),
+                    "format": _setting(
+                        "string", "The file format.", title="Format", enum=["jsonl", "parquet", "arrow", None]
+                    ),
                     "compression": _setting(
                         "string", "The compression.", title="Compression", enum=["gzip", "zstd", "none", None]
                     ),

@@ -52,19 +52,14 @@ class Source:
         return tree
 
     def place(self, *paths: Sequence[str | int]) -> str:
-        """Give ``path/singer.toml:12`` for the first of the paths that is there; else the file, without a line.
+        """Give ``path/singer.toml:12`` for the first of the paths that is there."""
+        return f"{self.path}:{self.line(*paths)}"
 
-        A path that is not there as a whole counts as its longest part that is, in the last resort.
-        """
+    def line(self, *paths: Sequence[str | int]) -> int:
+        """Give the line of the first of the paths that is there; else of the longest part of one that is; else 1."""
         lines = dict(_lines(self.text))
-        for path in paths:
-            if (line := _line_of(lines, path)) is not None:
-                return f"{self.path}:{line}"
-        for path in paths:
-            for end in range(len(path) - 1, 0, -1):
-                if (line := _line_of(lines, path[:end])) is not None:
-                    return f"{self.path}:{line}"
-        return str(self.path)
+        parts = (path[:-end] for path in paths for end in range(1, len(path)))
+        return next((line for path in (*paths, *parts) if (line := _line_of(lines, path))), 1)
 
     def _as_json(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, dict):

@@ -61,8 +61,10 @@ def _check_form(tree: Tree, source: Source) -> None:
         msgspec.convert(tree, Document)
     except msgspec.ValidationError as error:
         found = problems_of(tree, project_schema())
-        lines = [f"{source.place(problem.path)}: {problem.line}" for problem in found]
-        raise _invalid(source.path, lines or [str(error)]) from None
+        placed = sorted((source.line(problem.path), problem.line) for problem in found)
+        raise _invalid(
+            source.path, [f"{source.path}:{number}: {line}" for number, line in placed] or [str(error)]
+        ) from None
 
 
 def _environments(tree: Tree, source: Source, name: str | None) -> list[str]:
