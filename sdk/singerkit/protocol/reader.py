@@ -114,6 +114,10 @@ class MessageReader:
         yield from self._events(chunk)
         self._keep(data[end:])
 
+    def knows(self, stream: str) -> bool:
+        """Tell whether records of a stream begin in a way that says all of their envelope."""
+        return stream in self._prefixes
+
     def close(self) -> Iterator[Event]:
         """Give the event of a last line that has no line end, if there is one."""
         chunk = b"".join(self._unfinished)

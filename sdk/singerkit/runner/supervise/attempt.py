@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from singerkit.clock import monotonic
 from singerkit.runner.job import Limits
 from singerkit.runner.supervise.children import Command, describe_code
-from singerkit.runner.supervise.forward import Counts
+from singerkit.runner.supervise.counting import Counts
 from singerkit.runner.supervise.guard import Guard
 from singerkit.runner.supervise.outcome import Facts, Status, status_of
 from singerkit.runner.supervise.plumbing import Plumbing
@@ -258,7 +258,7 @@ class _Supervision:
             quit_early=target.name in self._quit_early,
             broken_input=bool(self._quit_early) or any(forwarder.refused for forwarder in plumbing.forwarders),
             acknowledged=not into_target.has_state or into_target.last_state == plumbing.states.latest,
-            sent=into_target.counts.messages > 0,
+            sent=not into_target.counts.is_empty,
             printed=plumbing.states.count > 0,
         )
 
