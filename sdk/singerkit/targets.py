@@ -166,6 +166,7 @@ class Target(Plugin):
         schema = resolve_references(schema)
         outputs = plan_outputs(stream, schema, tuple(key_properties), self.config)
         sinks = [self._open_sink(output) for output in outputs]
+        looks_at_none = bool(sinks) and not any(map(_looks_at_records, sinks, outputs))
         try:
             decode = compile_decoder(
                 schema,
@@ -173,7 +174,8 @@ class Target(Plugin):
                 validate=all(sink.validate_schema for sink in sinks),
                 exact_numbers=any(sink.exact_numbers for sink in sinks),
                 parse_datetimes=all(sink.parse_datetimes for sink in sinks) and bool(sinks),
-                keep_structs=all(map(_takes_structs, sinks, outputs)),
+                keep_structs=looks_at_none and all(sink.takes_structs for sink in sinks),
+                keep_raw=looks_at_none and all(sink.takes_raw for sink in sinks),
             )
         except DataError as error:  # the SCHEMA message is at fault, not a record
             raise InvalidInputLine(str(error), stream=stream) from None
@@ -223,9 +225,12 @@ class Target(Plugin):
         return target_command(cls)
 
 
-def _takes_structs(sink: Sink, output: OutputStream) -> bool:
-    """Tell whether records need not become dicts on their way to a sink."""
-    return sink.takes_structs and output.step is None and not sink.include_sdc_metadata_properties
+def _looks_at_records(sink: Sink, output: OutputStream) -> bool:
+    """Tell whether anything on the way to a sink needs records as dicts."""
+    from singerkit.engine.spec import overridden
+
+    hooks = (overridden(sink, name) for name in ("preprocess_record", "process_record") if hasattr(sink, name))
+    return output.step is not None or sink.include_sdc_metadata_properties or any(hooks)
 
 
 def _with_dates(output: OutputStream) -> Step | None:

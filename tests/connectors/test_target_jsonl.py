@@ -46,14 +46,14 @@ def test_runs_add_to_the_file(jsonl):
 def test_a_line_not_written_to_its_end_is_cut_off(jsonl):
     (jsonl.folder / "people.jsonl").write_bytes(b'{"id":1}\n{"id":2,"na')
     ended = jsonl.load(schema(), record(id=3, name="c"))
-    assert text(jsonl) == b'{"id":1}\n{"id":3,"name":"c"}\n'
+    assert text(jsonl) == b'{"id":1}\n{"id": 3, "name": "c"}\n'
     assert "cut off the last 11 bytes" in ended.err
 
 
 def test_a_whole_line_that_only_lacks_its_end_is_kept(jsonl):
     (jsonl.folder / "people.jsonl").write_bytes(b'{"id":1}\n{"id":2}')
     jsonl.load(schema(), record(id=3, name="c"))
-    assert text(jsonl) == b'{"id":1}\n{"id":2}\n{"id":3,"name":"c"}\n'
+    assert text(jsonl) == b'{"id":1}\n{"id":2}\n{"id": 3, "name": "c"}\n'
 
 
 def test_a_planted_link_is_not_followed(jsonl, tmp_path):

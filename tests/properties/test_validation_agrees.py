@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from singerkit.records.json_text import json_lines
 from singerkit.records.rejection import LineRejected
 from singerkit.records.typed import typed
 from singerkit.records.validate import compile_decoder
@@ -226,6 +227,23 @@ def test_three_judges_agree_and_values_are_kept(stream, exact):
         assert (got != 0) == valid
         if valid:
             assert is_same(got[0], said)
+
+
+@many(200)
+@given(streams())
+def test_records_kept_as_they_came_are_judged_alike(stream):
+    schema, records = stream
+    oracle = Oracle(with_exact_numbers(schema))
+    decode = compile_decoder(schema, exact_numbers=True, keep_raw=True)
+    for record in records * 2:
+        said = json.loads(to_json(record), parse_float=Decimal)
+        got = verdict(decode, line_of(record).replace(b"\n", b"\r\n"))
+        assert (got != 0) == oracle.is_valid(said)
+        if got != 0:
+            written = json_lines(got)
+            assert written.count(b"\n") == 1
+            assert b"\r" not in written
+            assert is_same(json.loads(written, parse_float=Decimal), said)
 
 
 @many(300)

@@ -48,6 +48,18 @@ def test_envelope_holds_record_version_and_time():
     assert (envelope.record, envelope.version, envelope.time_extracted) == ({"a": 1}, 7, "2024-01-01T00:00:00Z")
 
 
+def test_records_may_stay_as_they_came():
+    came = '{ "b":1.500,\r"more":"\\u00e9", "a":1e2 }'
+    schema = stream(a={"type": "number"}, b={"type": "number", "maximum": 2})
+    decoder = compile_decoder(schema, keep_raw=True, exact_numbers=True)
+    decoder(line(came))  # what no schema names is learned first
+    (envelope,) = decoder(line(came))
+    assert bytes(envelope.record) == came.replace("\r", " ").encode()
+    assert rejection(schema, {"a": 1}, {"b": 3}, keep_raw=True).index == 1
+    decoder = compile_decoder(stream(a={"type": "integer"}), keep_raw=True)
+    assert [envelope.record for envelope in decoder(line('{"a":1.0}'))] == [{"a": 1}]  # what has to change is decoded
+
+
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
 def test_blocks_may_end_without_newline_and_hold_blank_lines(ending):
     lines = [line({"a": number}).strip() for number in range(3)]

@@ -1,8 +1,9 @@
 """target-jsonl: writes JSON lines, a file for each stream.
 
-A record is written as it came: every digit of its numbers, every character of its texts, properties that its schema
-does not name. When a batch is acknowledged it is on the disk. A line that a killed run left half written is cut off at
-the next start; the tap sends that record again, and those of the same batch, so records may stand twice after a crash.
+A record is written as it came: every digit of its numbers, every character of its texts, its spaces, properties that
+its schema does not name. When a batch is acknowledged it is on the disk. A line that a killed run left half written is
+cut off at the next start; the tap sends that record again, and those of the same batch, so records may stand twice
+after a crash.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ logger = logging.getLogger("target-jsonl")
 
 class JSONLSink(FileSink):
     """Appends the records of a stream to its file."""
+
+    takes_raw = True
 
     def process_batch(self, context: dict[str, Any]) -> None:
         """Append the records, and wait until they are on the disk."""

@@ -48,6 +48,8 @@ def columns_of(records: Sequence[Any], names: Sequence[str]) -> list[Values]:
 
     Shape: a record is a dict, or the struct that its line was decoded into; both may be among them.
     """
+    if not names:
+        return []
     if len(set(map(type, records))) <= 1:
         return _columns_of_type(type(records[0]) if records else dict, records, names)
     parts = [_columns_of_type(kind, list(group), names) for kind, group in groupby(records, type)]
@@ -138,6 +140,14 @@ def last_of_each_key(
     else:
         last = {key_of(record): record for record in records}
     return records if len(last) == len(records) else list(last.values())
+
+
+def last_rows(columns: Sequence[Values], *, as_json: bool = False) -> list[int] | None:
+    """Give the numbers of the rows that have no later one with the same values; ``None`` when that is all of them."""
+    values: Iterable[Any] = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+    keys = map(json_text, values) if as_json else values
+    last = {key: number for number, key in enumerate(keys)}
+    return None if len(last) == len(columns[0]) else sorted(last.values())
 
 
 class LeftOut:

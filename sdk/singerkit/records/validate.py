@@ -61,6 +61,8 @@ class RecordLine(msgspec.Struct, Generic[RecordType], gc=False):
     time_extracted: str | None = None
 
 
+_decode_raw_lines = msgspec.json.Decoder(RecordLine[msgspec.Raw]).decode_lines
+
 #: What decoding gives: a RECORD message with the record as a dict.
 Envelope: TypeAlias = RecordLine[Record]
 Decode: TypeAlias = "Callable[[bytes], list[Envelope]]"
@@ -79,6 +81,7 @@ def compile_decoder(
     parse_datetimes: bool = True,
     on_change: OnChange | None = None,
     keep_structs: bool = False,
+    keep_raw: bool = False,
 ) -> Decode:
     """Give the function that decodes a block of whole RECORD lines of one stream.
 
@@ -90,6 +93,7 @@ def compile_decoder(
     says, a date that can't be read among them, is passed on as decoded.
     ``on_change`` is told of each value that was changed; without it they are counted and logged.
     ``keep_structs``: a record may stay the struct that it was decoded into, where no dict is needed to judge it.
+    ``keep_raw``: a record may stay the JSON text that it came as, a ``msgspec.Raw`` on one line, once it was judged.
 
     Errors: DataError for a schema that is not valid; the function raises LineRejected, or KeyPropertyMissing.
     """
@@ -109,19 +113,21 @@ def compile_decoder(
         key_properties,
         date_formats,
         changes,
-        exact=exact_numbers,
+        exact=exact_numbers and not keep_raw,  # to be judged a number may be read as a double
         validate=validate,
-        keep_structs=keep_structs,
+        keep_structs=keep_structs or keep_raw,
     )
-    return _compile_block_decoder(typed, read_line, changes)
+    return _compile_block_decoder(typed, read_line, changes, keep_raw=keep_raw)
 
 
 def _compile_block_decoder(
-    typed: _TypedDecoder, read_line: Callable[[bytes], Envelope], changes: DateChanges
+    typed: _TypedDecoder, read_line: Callable[[bytes], Envelope], changes: DateChanges, *, keep_raw: bool
 ) -> Decode:
     def decode(block: bytes) -> list[Envelope]:
         try:
             envelopes = typed.decode(block)
+            if keep_raw:
+                envelopes = _as_they_came(block)
         except _Misfit as misfit:
             changes.forget()
             envelopes = _line_by_line(block, read_line)
@@ -130,6 +136,11 @@ def _compile_block_decoder(
         return envelopes
 
     return decode
+
+
+def _as_they_came(block: bytes) -> list[Any]:
+    # Between values a carriage return is a space, but some programs would take it for the end of a line.
+    return _decode_raw_lines(block.replace(b"\r", b" "))
 
 
 def _line_by_line(block: bytes, read_line: Callable[[bytes], Envelope]) -> list[Envelope]:

@@ -26,6 +26,7 @@ class ArrowSink(Sink):
     """
 
     exact_numbers = True
+    takes_structs = True
     MAX_SIZE_DEFAULT = 20_000
     #: Half of what other sinks have: a batch is there as structs and as columns for a moment.
     max_bytes = 4 * 1024 * 1024
@@ -34,7 +35,6 @@ class ArrowSink(Sink):
         self, target: Target, stream_name: str, schema: Schema, key_properties: Sequence[str] | None = None
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
-        self.takes_structs = overridden(self, "preprocess_record") is None
         self._columns = ArrowColumns(schema, stream_name)
         self._left_out = LeftOut(self.logger, self._columns.names)
 

@@ -45,8 +45,10 @@ class Sink:
     exact_numbers: bool = False
     #: Whether a ``date-time``, ``date`` or ``time`` arrives as an object of :mod:`datetime` instead of as text.
     parse_datetimes: bool = True
-    #: Whether a record may arrive as the struct that its line was decoded into.
+    #: Whether a record may arrive as the struct that its line was decoded into; not where a hook looks at records.
     takes_structs: bool = False
+    #: Whether a record may arrive as the JSON text that it came as, a ``msgspec.Raw``.
+    takes_raw: bool = False
     #: Seconds that rows may wait in the sink, after it was given them, until ``settle`` makes them durable; None: what
     #: it was given is durable when it returns. No state leaves before its rows are.
     settle_seconds: float | None = None

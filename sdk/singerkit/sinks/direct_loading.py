@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from singerkit.records.columns import column_schemas
+from singerkit.records.columns import column_schemas, columns_of
 from singerkit.sql.kinds import kind_of, scale_of
 from singerkit.sql.tables import APPEND, DELETED_AT, EVOLVE, UPSERT, TablePlan
 
@@ -43,10 +43,13 @@ class DirectLoading:
         for name in self._ignored:
             sink.logger.warning("The table has no column for the property '%s': its values are dropped", name)
 
-    def store(self, records: Sequence[dict[str, Any]], *, removes_deleted: bool) -> None:
-        """Store records, and wait until they are on the disk."""
-        for name in self._ignored:
-            self._dropped[name] += sum(record.get(name) is not None for record in records)
+    def store(self, records: Sequence[Any], *, removes_deleted: bool) -> None:
+        """Store records, and wait until they are on the disk.
+
+        Shape: dicts, where ``removes_deleted``; else they may be structs as well.
+        """
+        for name, values in zip(self._ignored, columns_of(records, self._ignored), strict=True):
+            self._dropped[name] += sum(value is not None for value in values)
         removes = removes_deleted and any(record.get(DELETED_AT) for record in records)
         with self._lock:
             self._table.store(records, remove_deleted=removes)

@@ -66,6 +66,12 @@ class SQLSink(BatchSink, Generic[_Connector]):
         return shared if isinstance(shared, self.connector_class) else self.connector_class(dict(target.config))
 
     @property
+    def takes_structs(self) -> bool:  # type: ignore[override]  # what an author overrides decides
+        """Whether records go straight into the table."""
+        is_plain = type(self).process_batch is SQLSink.process_batch and not self._removes_deleted
+        return is_plain and isinstance(self._loading, DirectLoading)
+
+    @property
     def connector(self) -> SQLConnector:
         """The connector, which the target's sinks share."""
         return self._connector

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from singerkit.errors import DataError, MissingExtraError
-from singerkit.records.columns import Values, columns_of, last_of_each_key, types_in
+from singerkit.records.columns import Values, columns_of, last_rows, types_in
 from singerkit.sql.dialects import duckdb_types as types
 from singerkit.sql.dialects.duckdb_errors import explained
 from singerkit.sql.memory_files import in_memory
@@ -156,9 +156,12 @@ class DuckDBTable(Table):
 
         Errors: ``DataError`` naming, where DuckDB says it, the column and the type of a value that is refused.
         """
-        if self._keys:
-            records = last_of_each_key(records, list(self._keys), as_json=self._has_json_key)
         given = columns_of(records, list(self.columns))
+        if self._keys:
+            names = list(self.columns)
+            kept = last_rows([given[names.index(key)] for key in self._keys], as_json=self._has_json_key)
+            if kept is not None:
+                given = [[values[number] for number in kept] for values in given]
         columns = self._fit(given)
         try:
             self._store(columns, remove_deleted=remove_deleted)

@@ -11,7 +11,7 @@ from threading import RLock
 from typing import Any
 
 from singerkit.errors import DataError, FatalSyncError
-from singerkit.records.columns import Values, as_json, columns_of, types_in
+from singerkit.records.columns import Values, are_nested, as_json, columns_of, types_in
 from singerkit.records.json_text import json_text
 from singerkit.sql.dialects import sqlite_ddl as ddl
 from singerkit.sql.doubles import as_doubles, double_of
@@ -21,7 +21,6 @@ from singerkit.sql.tables import DELETED_AT, EVOLVE, VERSION, Database, Table, T
 _INT64 = range(-(2**63), 2**63)
 _EXACT_IN_DOUBLE = range(-(2**53), 2**53 + 1)
 _NUMBERS = frozenset({int, float, Decimal})
-_NESTED = frozenset({dict, list})
 #: The Python types that a column takes as they are; integers have a range besides.
 _PLAIN: Mapping[str, frozenset[type]] = {
     ddl.BOOLEAN: frozenset({bool}),
@@ -213,7 +212,7 @@ def _fitted(values: Values, column_type: str) -> tuple[Values, str]:
     if types <= _PLAIN[column_type] and (int not in types or _in_range(values, column_type)):
         return values, column_type
     if column_type == ddl.TEXT:
-        return (as_json(values) if types <= _NESTED else _each(values, _as_text)), ddl.TEXT
+        return (as_json(values) if are_nested(types) else _each(values, _as_text)), ddl.TEXT
     if column_type == ddl.REAL and types <= _NUMBERS and (int not in types or _in_range(values, ddl.REAL)):
         doubles = as_doubles(values)
         if doubles is not None:
