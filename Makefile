@@ -20,7 +20,7 @@ test: $(VENV)/installed-test ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-kill: $(VENV)/installed-test ## kill taps and targets at 200 random points for each database and compare database and source
-	SINGERKIT_KILLS=200 $(BIN)/python -m pytest -n $(WORKERS) tests/kill tests/connectors/test_kills.py
+	SINGERKIT_KILLS=200 SINGERKIT_RUNNER_KILLS=500 $(BIN)/python -m pytest -n $(WORKERS) tests/kill tests/connectors/test_kills.py tests/runner/test_runner_kills.py
 
 test-faults: $(VENV)/installed-test ## read 300 times from a server that injects random faults, and compare target and source
 	SINGERKIT_FAULT_RUNS=300 $(BIN)/python -m pytest tests/faults

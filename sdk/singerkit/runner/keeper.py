@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from typing import Any
 
 from singerkit.clock import monotonic
+from singerkit.errors import ConfigurationError
 from singerkit.runner.listener import Listener
 from singerkit.runner.states import merged
-from singerkit.runner.store.base import StateStore
+from singerkit.runner.store.base import Lease, LockedError, StateStore
 from singerkit.runner.supervise.attempt import Progress
 
 #: A lease outlasts a few missed renewals, and not by much a runner that was killed.
 LEASE_S = 60.0
-_RENEW_EVERY_S = 15.0
+#: The environment variable that says how long a lease lasts (seconds).
+LEASE_VARIABLE = "SINGERKIT_LEASE_SECONDS"
+_RENEWALS_IN_A_LEASE = 4
+_LOOK_AGAIN_S = 0.5
 _PERSIST_EVERY_S = 5.0
 
 
 class Keeper:
     """Keeps the lease and the state of a run; the watcher of its attempts."""
 
-    def __init__(self, store: StateStore, key: str, *, run: str, listener: Listener) -> None:
-        """Take the lease and read the state.
+    def __init__(self, store: StateStore, key: str, *, run: str, listener: Listener, wait_s: float = 0.0) -> None:
+        """Take the lease, for which to wait so long if another run holds it, and read the state.
 
-        Errors: ``LockedError`` when another run holds the lease.
+        Errors: ``LockedError`` when another run holds the lease; ``ConfigurationError`` for a lease of no length.
         """
         self._store = store
         self._key = key
         self._run = run
         self._listener = listener
-        self._lease = store.acquire(key, f"{platform.node()}:{os.getpid()}:{run}", LEASE_S)
+        self._lease_s = _lease_s()
+        self._lease = _acquired(store, key, f"{platform.node()}:{os.getpid()}:{run}", self._lease_s, wait_s)
         #: What the store holds.
         self.stored = store.get(key)
         self._renewed = monotonic()
@@ -57,8 +63,8 @@ class Keeper:
 
         Errors: ``FencedError`` when it was lost.
         """
-        if monotonic() - self._renewed > _RENEW_EVERY_S:
-            self._lease = self._store.renew(self._lease, LEASE_S)
+        if monotonic() - self._renewed > self._lease_s / _RENEWALS_IN_A_LEASE:
+            self._lease = self._store.renew(self._lease, self._lease_s)
             self._renewed = monotonic()
 
     def persist(self) -> None:
@@ -75,3 +81,25 @@ class Keeper:
     def close(self) -> None:
         """Give the lease back."""
         self._store.release(self._lease)
+
+
+def _lease_s() -> float:
+    given = os.environ.get(LEASE_VARIABLE, str(LEASE_S))
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds < 86_400:
+        raise ConfigurationError(f"{LEASE_VARIABLE}: '{given}' is no number of seconds from 1 to 86399")
+    return seconds
+
+
+def _acquired(store: StateStore, key: str, owner: str, lease_s: float, wait_s: float) -> Lease:
+    until = monotonic() + wait_s
+    while True:
+        try:
+            return store.acquire(key, owner, lease_s)
+        except LockedError:
+            if monotonic() >= until:
+                raise
+        time.sleep(_LOOK_AGAIN_S)

@@ -46,6 +46,8 @@ class Run:
     folder: Path
     id: str = field(default_factory=new_run_id)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    #: How long to wait for another run of the same key to end (seconds).
+    wait_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Prepare what the parts share."""
@@ -60,7 +62,7 @@ class Run:
 
         Errors: ``LockedError`` when another run holds the lease; ``StoreError`` when the store fails.
         """
-        keeper = Keeper(self.store, self.job.state_key, run=self.id, listener=self.listener)
+        keeper = Keeper(self.store, self.job.state_key, run=self.id, listener=self.listener, wait_s=self.wait_s)
         try:
             with signals_into(self._signals):
                 return self._record(keeper)

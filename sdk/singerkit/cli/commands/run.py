@@ -53,6 +53,7 @@ holds the lease, 124 after a timeout, 130 or 143 after a signal.
 )
 @click.option("--timeout", type=float, help="Seconds after which the tap is stopped.")
 @click.option("--idle-timeout", type=float, help="Seconds without any movement after which the tap is stopped.")
+@click.option("--wait", "wait_s", type=float, default=0.0, help="Seconds to wait for another run of it to end.")
 @click.option("--retries", type=int, help="How often to try again.")
 @click.option("--after", multiple=True, help="A shell command to run after a success.")
 @click.option(
@@ -70,6 +71,7 @@ def run(
     backfill: str | None,
     timeout: float | None,
     idle_timeout: float | None,
+    wait_s: float,
     retries: int | None,
     after: tuple[str, ...],
     log_format: str,
@@ -87,7 +89,7 @@ def run(
             job = _backfilled(job, backfill) if backfill else job
             if dry_run:
                 _show(job, url)
-            elif code := _run(job, url, project, {"auto": None, "text": False, "json": True}[log_format]):
+            elif code := _run(job, url, project, wait_s, {"auto": None, "text": False, "json": True}[log_format]):
                 return code
         return 0
 
@@ -169,11 +171,11 @@ def _kinds(job: Job) -> Iterator[tuple[str, Program]]:
     yield "target", job.target
 
 
-def _run(job: Job, url: str, project: Project | None, json_lines: bool | None) -> int:
+def _run(job: Job, url: str, project: Project | None, wait_s: float, json_lines: bool | None) -> int:
     store = open_store(url)
     try:
         folder = project.folder / ".singerkit" if project else Path(default_url().removeprefix("sqlite:///")).parent
-        record = Run(job, store, display_for(json_lines=json_lines), folder)()
+        record = Run(job, store, display_for(json_lines=json_lines), folder, wait_s=wait_s)()
         return record.exit_code or 0
     finally:
         store.close()

@@ -1,0 +1,144 @@
+"""Whoever is killed, whenever: no bookmark is ahead of the target's committed rows, and the series gets complete."""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from plain_programs import Bench
+
+ROWS = 400
+#: How many kills; `make test-runner-kills` does more.
+KILLS = int(os.environ.get("SINGERKIT_RUNNER_KILLS", "6"))
+#: A slow series: the bookmark is the last row's number.
+TAP = f"""
+begin = ((given("--state") or {{}}).get("bookmarks", {{}}).get("s") or {{}}).get("n", 0)
+write({{"type": "SCHEMA", "stream": "s", "schema": {{"properties": {{"id": {{"type": "integer"}}}}}}, "key_properties": ["id"]}})
+for n in range(begin + 1, {ROWS + 1}):
+    write({{"type": "RECORD", "stream": "s", "record": {{"id": n}}}})
+    if n % 10 == 0:
+        write({{"type": "STATE", "value": {{"bookmarks": {{"s": {{"n": n}}}}}}}})
+        time.sleep(0.01)
+"""
+#: Commits every ten rows, and vouches for them after that.
+TARGET = """
+import sqlite3
+database = sqlite3.connect(option("--out"), isolation_level=None, timeout=30)
+database.execute("CREATE TABLE IF NOT EXISTS s (id INTEGER PRIMARY KEY)")
+rows = []
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["type"] == "RECORD":
+        rows.append((message["record"]["id"],))
+    if message["type"] == "STATE":
+        database.execute("BEGIN IMMEDIATE")
+        database.executemany("INSERT OR REPLACE INTO s VALUES (?)", rows)
+        database.execute("COMMIT")
+        rows.clear()
+        write(message["value"])
+"""
+
+
+def test_random_kills_lose_nothing(tmp_path):
+    bench = Bench(tmp_path)
+    own_sqlite = f"{shlex.quote(sys.executable)} -m singerkit target-sqlite --config {tmp_path / 'target.json'}"
+    (tmp_path / "target.json").write_text(f'{{"path_to_database": "{bench.out}", "batch_size_rows": 10}}')
+    tap = shlex.join(bench.program("tap", TAP).argv)
+    targets = [shlex.join(bench.program("target", TARGET).argv), own_sqlite]
+    kills = 0
+    seed = random.Random(17)
+    while kills < KILLS:
+        for path in tmp_path.glob("out.jsonl*"):
+            path.unlink()
+        key = f"p{kills}"
+        target = targets[seed.randrange(2)]
+        while True:
+            hit = one_run(bench, key, tap, target, seed if kills < KILLS else None)
+            kills += hit
+            stored = bench.store.get(key)
+            bookmark = stored.state["bookmarks"]["s"]["n"] if stored else 0
+            ids = stored_ids(bench.out)
+            assert set(range(1, bookmark + 1)) <= ids
+            if not hit and bookmark == ROWS:
+                break
+        assert ids == set(range(1, ROWS + 1))
+    bench.store.close()
+
+
+def one_run(bench, key, tap, target, seed):
+    """Run once; with ``seed`` kill somebody at some moment. Says whether somebody was hit."""
+    runner = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "singerkit", "run", tap, target),
+            *("--state-url", bench.url, "--state-key", key, "--wait", "60"),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SINGERKIT_LEASE_SECONDS": "2", "XDG_STATE_HOME": str(bench.folder)},
+        cwd=bench.folder,
+    )
+    hit = False
+    if seed is not None:
+        time.sleep(seed.random() * 2.5)
+        victims = [runner.pid, *children_of(runner.pid)]
+        with suppress(ProcessLookupError):
+            os.kill(victims[seed.randrange(len(victims))], seed.choice([signal.SIGKILL, signal.SIGTERM]))
+            hit = runner.poll() is None or runner.returncode != 0
+    log = runner.communicate(timeout=120)[1].decode()
+    until = time.monotonic() + 30
+    while time.monotonic() < until and (left := processes_with(str(bench.folder))):
+        time.sleep(0.1)
+    assert not left, left
+    if seed is None:
+        assert runner.returncode == 0, log
+    return hit or runner.returncode != 0
+
+
+def children_of(pid):
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(word) for word in path.read_text().split()]
+    # Not the guard: who kills that by name wants orphans.
+    return [child for child in found if b"read -r word" not in command_line(child)]
+
+
+def command_line(pid):
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def processes_with(text):
+    """Give the taps and targets of a folder that still run."""
+    found = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            line = command_line(int(path.name)).replace(b"\0", b" ").decode("utf-8", "replace")
+            if text in line and "read -r word" not in line and int(path.name) != os.getpid():
+                found[int(path.name)] = line
+    return found
+
+
+def stored_ids(path):
+    if not path.exists():
+        return set()
+    with closing(sqlite3.connect(path)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        return {row[0] for row in database.execute("SELECT id FROM s")} if "s" in tables else set()
+
+
+pytestmark = [
+    pytest.mark.kill,
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes below /proc"),
+]
