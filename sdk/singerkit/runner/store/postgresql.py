@@ -44,7 +44,11 @@ class PostgreSQLStore(SQLStore):
         self._closed = False
         with self._explained():
             self._connection = self._connected()
-            self._make_if_missing()
+            try:
+                self._make_if_missing()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         """Close the connection."""
