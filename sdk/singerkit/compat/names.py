@@ -1,6 +1,6 @@
 """Where the names live that connectors import from ``singer_sdk``: data, read by ``singerkit port``.
 
-A full name (``singer_sdk.helpers.types.Context``) is looked up in :data:`REFUSED`, in :data:`NAMES`, among the names of
+A full name (``singer_sdk.helpers.types.Context``) is looked up in :data:`NAMES`, in :data:`REFUSED`, among the names of
 ``singerkit`` itself, and then in the module that :data:`MODULES` or :data:`PACKAGES` names.
 """
 
@@ -75,8 +75,20 @@ RENAMED_MODULES: Mapping[str, str] = {
     "singer_sdk._singerlib.schema": "singer_sdk.singerlib.schema",
 }
 
+_OF_CATALOGS = ("Catalog", "CatalogEntry", "Metadata", "MetadataMapping", "StreamMetadata")
+_OF_MESSAGES = (
+    "ActivateVersionMessage",
+    "Message",
+    "RecordMessage",
+    "SchemaMessage",
+    "SingerMessageType",
+    "StateMessage",
+)
+
 #: Names that are called differently, or live apart from the others of their module.
 NAMES: Mapping[str, str] = {
+    **{f"singer_sdk.singerlib.{name}": f"{_CATALOG}.{name}" for name in _OF_CATALOGS},
+    **{f"singer_sdk.singerlib.{name}": f"{_MESSAGES}.{name}" for name in _OF_MESSAGES},
     "singer_sdk.PluginBase": "singerkit.plugins.Plugin",
     "singer_sdk.exceptions.InvalidRecord": "singerkit.errors.DataError",
     "singer_sdk.exceptions.MapExpressionError": "singerkit.errors.MappingError",
@@ -141,8 +153,3 @@ REFUSED: Mapping[str, str] = {
 
 #: Class attributes that name how messages are read or written, which is no longer chosen: dropped.
 CHOSEN_NO_LONGER = frozenset({"message_reader_class", "message_writer_class"})
-
-#: Names of classes that an author subclasses, by the table that answers their overrides.
-SQL_NAMES = frozenset(
-    {"SQLConnector", "SQLSink", "SQLStream", "SQLTap", "SQLTarget", "JSONSchemaToSQL", "SQLToJSONSchema"}
-)

@@ -62,11 +62,11 @@ def resolve(old: str) -> Home | Refusal:
     module, _, name = old.rpartition(".")
     module = RENAMED_MODULES.get(module, module)
     old = f"{module}.{name}" if module else name
+    if old in NAMES:
+        return Home(*NAMES[old].rsplit(".", 1))
     reason = REFUSED.get(old) or REFUSED.get(module)
     if reason is not None:
         return Refusal(reason)
-    if old in NAMES:
-        return Home(*NAMES[old].rsplit(".", 1))
     if is_module(old):
         moved = home_of_module(old)
         return Refusal(_FALLBACK_REASON) if moved is None else Home(moved)
