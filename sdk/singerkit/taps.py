@@ -304,7 +304,7 @@ class Tap(Plugin):
 
         output = batch_output_of(self.config)
         started = datetime.fromtimestamp(self.initialized_at // 1000, tz=UTC)
-        return None if output is None else lambda write: BatchWriter(write, output, started, _parquet_file)
+        return None if output is None else lambda write: BatchWriter(write, output, started, _columnar_file)
 
     def _sync(self, writer: MessageWriter, stop: StopSignal, record_limit: int | None = None) -> None:
         from singerkit.engine.collector import calm_collector
@@ -350,6 +350,7 @@ class Tap(Plugin):
                 self.config,
                 version=self._versions.get(plan.spec.tap_stream_id),
                 frame_of=frame_of or line_frame,
+                keeps_nested=plan.spec.keeps_nested,
             )
             for plan in self.plan.streams
             if plan.selected
@@ -427,10 +428,10 @@ class Tap(Plugin):
         return tap_command(cls)
 
 
-def _parquet_file(stream: str, schema: Schema, texts: bytes, encoding: BatchEncoding) -> bytes:
-    from singerkit.sinks.arrow_columns import parquet_file  # pyarrow is an extra
+def _columnar_file(stream: str, schema: Schema, texts: bytes, encoding: BatchEncoding) -> bytes:
+    from singerkit.sinks.arrow_files import columnar_file  # pyarrow is an extra
 
-    return parquet_file(stream, schema, texts, compression="snappy")
+    return columnar_file(stream, schema, texts, encoding)
 
 
 def _make_effective(stream: Stream, plan: StreamPlan) -> None:

@@ -24,6 +24,8 @@ BEGIN, END = "<!-- written by tests/connectors/test_golden_values.py -->", "<!--
 
 INTEGER, NUMBER, TEXT = {"type": ["integer", "null"]}, {"type": ["number", "null"]}, {"type": ["string", "null"]}
 OBJECT, ARRAY = {"type": ["object", "null"]}, {"type": ["array", "null"]}
+MEMBERS = {"type": ["object", "null"], "properties": {"a": {"type": "integer"}, "b": {"type": ["string", "null"]}}}
+LISTED = {"type": ["array", "null"], "items": MEMBERS}
 UNION = {"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]}
 
 
@@ -131,6 +133,11 @@ CASES = [
     ),
     Case("array", ARRAY, '[1, "x", null, [true]]', as_json, [1, "x", None, [True]]),
     Case("object with a NUL in a text", OBJECT, '{"a": "\\u0000"}', as_json, {"a": "\0"}),
+    Case("object that names its members", MEMBERS, '{"a": 1, "b": "é"}', as_json, {"a": 1, "b": "é"}),
+    Case("object without a member that its schema names", MEMBERS, '{"a": 1}', as_json, {"a": 1}),
+    Case("object with a member that its schema does not name", MEMBERS, '{"a": 1, "c": 2}', as_json, {"a": 1, "c": 2}),
+    Case("array of such objects", LISTED, '[{"a": 1, "b": null}, null]', as_json, [{"a": 1, "b": None}, None]),
+    Case("integer beyond 64 bits in an object", MEMBERS, f'{{"a": {2**64}, "b": ""}}', as_json, {"a": 2**64, "b": ""}),
     Case("integer of a union", UNION, "7", as_union, 7),
     Case("text of a union", UNION, '"seven"', as_union, "seven"),
 ]
@@ -140,6 +147,7 @@ LOSSES = {
     ("-0.0", "target-sqlite"): "0.0: SQLite keeps whole doubles as integers",
     ("-0.0", "target-mysql"): "0: the server drops the sign",
     ("-0.0", "target-postgres"): "0: `numeric` has no negative zero",
+    ("object without a member that its schema names", "target-parquet"): "null in its place",
     ("text with a NUL", "target-postgres"): "refused",
     ("object with a NUL in a text", "target-postgres"): "refused",
     **{

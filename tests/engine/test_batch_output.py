@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from pyarrow import parquet
+from pyarrow import ipc, parquet
 
 from singerkit.files.compression import zstd_module
 
@@ -84,6 +84,7 @@ def tap(tmp_path):
     return Tap(tmp_path)
 
 
+ARROW = {"format": "arrow", "compression": "gzip"}
 READERS = {
     None: lambda data: data,
     "none": lambda data: data,
@@ -98,6 +99,8 @@ def rows_of(message):
     if message["encoding"]["format"] == "parquet":
         return parquet.read_table(path).to_pylist()
     data = READERS[message["encoding"]["compression"]](path.read_bytes())
+    if message["encoding"]["format"] == "arrow":
+        return ipc.open_stream(data).read_all().to_pylist()
     return [json.loads(line) for line in data.splitlines()]
 
 
@@ -125,10 +128,11 @@ def test_without_an_encoding_files_are_json_lines_with_gzip(tap):
     assert rows_of(message)
 
 
-def test_parquet_files_have_the_columns_of_the_schema(tap):
-    messages = tap.messages(encoding={"format": "parquet"})
+@pytest.mark.parametrize("encoding", [{"format": "parquet"}, {"format": "parquet", "compression": "zstd"}, ARROW])
+def test_parquet_and_arrow_files_have_the_columns_of_the_schema(tap, encoding):
+    messages = tap.messages(encoding=encoding)
     (things,) = [message for message in messages if message.get("stream") == "things" and message["type"] == "BATCH"]
-    assert rows_of(things)[6] == {"id": 6, "name": "n6", "inner": '{"deep":"\\n"}'}
+    assert rows_of(things)[6] == {"id": 6, "name": "n6", "inner": {"deep": "\n"}}
 
 
 def test_maps_apply_and_a_stream_may_have_several_outputs(tap):
@@ -214,17 +218,22 @@ def test_a_config_that_cannot_work_is_refused_before_anything_is_read(tap, confi
     assert problem.encode() in ended.stderr
 
 
-def test_a_target_loads_what_a_tap_wrote(tap):
+@pytest.mark.parametrize(
+    "encoding", [{"format": "jsonl", "compression": "zstd"}, {"format": "parquet", "compression": "gzip"}, ARROW]
+)
+def test_a_target_loads_what_a_tap_wrote(tap, encoding):
     loader = [sys.executable, "-c", "from singerkit.cli.main import main; main()", "target-jsonl", "--config"]
     (tap.folder / "target.json").write_text(
         json.dumps({"batch_root": str(tap.root), "batch_delete_files": True, "destination_path": "out"})
     )
-    written = tap.run(count=3_000, encoding={"format": "jsonl", "compression": "zstd"})
+    written = tap.run(count=3_000, encoding=encoding)
     loaded = subprocess.run(
         [*loader, "target.json"], input=written.stdout, capture_output=True, timeout=60, check=False, cwd=tap.folder
     )
     assert loaded.returncode == 0, loaded.stderr
     rows = (tap.folder / "out" / "things.jsonl").read_bytes().splitlines()
-    assert [json.loads(row)["id"] for row in rows] == list(range(3_000))
+    assert [json.loads(row) for row in rows] == [
+        {"id": number, "name": f"n{number}", "inner": {"deep": "\n"}} for number in range(3_000)
+    ]
     assert json.loads(loaded.stdout.splitlines()[-1])["bookmarks"]["things"]["replication_key_value"] == 2_999
     assert files(tap) == []

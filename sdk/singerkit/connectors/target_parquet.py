@@ -46,6 +46,7 @@ class ParquetSink(ArrowSink):
         schema: dict[str, Any],
         key_properties: Sequence[str] | None = None,
     ) -> None:
+        self.nested_columns = target.config.get("nested_values") != "json"
         super().__init__(target, stream_name, schema, key_properties)
         self._files = target
         self._name = PartName(file_stem(stream_name), ".parquet")
@@ -158,6 +159,15 @@ class TargetParquet(Target):
             allowed_values=[*_METHODS, *(name.upper() for name in _METHODS)],
             title="Compression",
             description="How the columns are compressed.",
+        ),
+        th.Property(
+            "nested_values",
+            th.StringType,
+            default="native",
+            allowed_values=["native", "json"],
+            title="Objects and arrays",
+            description="`native` makes structs and lists of objects and arrays where the schema says all that is in "
+            "them, and JSON text of the others; `json` makes JSON text of all.",
         ),
         th.Property(
             "streams_in_separate_folder",

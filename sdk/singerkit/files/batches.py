@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 from singerkit.errors import ConfigurationError, DataError, FatalSyncError, InvalidInputLine, MissingExtraError
+from singerkit.files.arrow_marks import restoring
 from singerkit.files.compression import COMPRESSIONS, NONE, decompressed, ending_of
 from singerkit.files.storage import answered, is_object_store, local_path, open_store
 from singerkit.records.json_text import json_lines
@@ -64,7 +65,12 @@ class BatchEncoding:
     @property
     def ending(self) -> str:
         """What a file's name ends with."""
-        return f".{self.format}{ending_of(self.compression)}"
+        return f".{self.format}{ending_of(self.file_compression)}"
+
+    @property
+    def file_compression(self) -> str:
+        """How the file is compressed as a whole; a Parquet file compresses its columns, and says itself how."""
+        return NONE if self.format == PARQUET else self.compression
 
 
 # -- where files may be ------------------------------------------------------------------------------------------------
@@ -235,7 +241,7 @@ def record_texts(file: BinaryIO, encoding: BatchEncoding) -> Iterator[bytes]:
     can't say.
     """
     try:
-        with decompressed(file, encoding.compression) as plain:
+        with decompressed(file, encoding.file_compression) as plain:
             yield from _READERS[encoding.format](plain)
     except (EOFError, zlib.error) as problem:
         raise InvalidInputLine(f"it is not whole, or not {encoding.compression} ({type(problem).__name__})") from None
@@ -255,8 +261,8 @@ def _parquet(file: BinaryIO) -> Iterator[bytes]:
     arrow = _arrow()
     from pyarrow import parquet
 
-    with _readable(arrow, "Parquet"):
-        for batch in parquet.ParquetFile(file).iter_batches(batch_size=_ROWS):
+    with _readable(arrow, "Parquet"), _seekable(file) as whole:
+        for batch in parquet.ParquetFile(whole).iter_batches(batch_size=_ROWS):
             yield _lines_of(arrow, batch)
 
 
@@ -271,6 +277,21 @@ def _arrow_stream(file: BinaryIO) -> Iterator[bytes]:
 
 
 @contextmanager
+def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Give a file that can be read from any place, as Parquet files are; of what comes over a network, a copy."""
+    if file.seekable():
+        yield file
+        return
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(file, copy)
+        copy.seek(0)
+        yield copy
+
+
+@contextmanager
 def _readable(arrow: Any, what: str) -> Iterator[None]:
     try:
         yield
@@ -279,12 +300,25 @@ def _readable(arrow: Any, what: str) -> Iterator[None]:
 
 
 def _lines_of(arrow: Any, batch: Any) -> bytes:
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if not _is_finite(arrow, column):
+            raise DataError(f"the column '{field.name}' holds NaN or an infinity, which JSON can't say")
+    restore = restoring(batch.schema)
+    rows = batch.to_pylist()
+    return json_lines(rows if restore is None else list(map(restore, rows)))
+
+
+def _is_finite(arrow: Any, column: Any) -> bool:
+    """Tell whether all numbers of a column, those inside of structs and lists too, are ones that JSON can say."""
     from pyarrow import compute
 
-    for field, column in zip(batch.schema, batch.columns, strict=True):
-        if arrow.types.is_floating(field.type) and compute.all(compute.is_finite(column)).as_py() not in (True, None):
-            raise DataError(f"the column '{field.name}' holds NaN or an infinity, which JSON can't say")
-    return json_lines(batch.to_pylist())
+    if arrow.types.is_floating(column.type):
+        return compute.all(compute.is_finite(column)).as_py() in (True, None)
+    if arrow.types.is_struct(column.type):
+        return all(_is_finite(arrow, member) for member in column.flatten())
+    if arrow.types.is_list(column.type) or arrow.types.is_large_list(column.type):
+        return _is_finite(arrow, column.flatten())
+    return True
 
 
 def _arrow() -> Any:

@@ -94,6 +94,24 @@ def are_nested(types: Iterable[Any]) -> bool:
     return all(kind in (dict, list) or issubclass(kind, msgspec.Struct) for kind in types)
 
 
+def are_objects(types: Iterable[Any]) -> bool:
+    """Tell whether types of values are all those of objects."""
+    return all(kind is dict or issubclass(kind, msgspec.Struct) for kind in types)
+
+
+def names_beyond(objects: Sequence[Any], names: Iterable[str]) -> set[str]:
+    """Give the names that members of objects, dicts or structs, have besides these."""
+    beyond: set[str] = set()
+    for kind in set(map(type, objects)):
+        of_kind = [value for value in objects if type(value) is kind]
+        if issubclass(kind, dict):
+            beyond |= set().union(*of_kind).difference(names)
+        else:
+            others = fields_of(kind).keys() - set(names)
+            beyond |= {name for name in others if any(_as_dict(value).keys() & {name} for value in of_kind)}
+    return beyond
+
+
 def has_null(values: Values) -> bool:
     """Tell whether a column holds None; ``None in values`` would ask each ``Decimal`` whether it is equal."""
     return type(None) in set(map(type, values))

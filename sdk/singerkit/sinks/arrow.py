@@ -30,12 +30,14 @@ class ArrowSink(Sink):
     MAX_SIZE_DEFAULT = 20_000
     #: Half of what other sinks have: a batch is there as structs and as columns for a moment.
     max_bytes = 4 * 1024 * 1024
+    #: Whether objects and arrays become structs and lists where the schema says all that is in them; else JSON text.
+    nested_columns: bool = True
 
     def __init__(
         self, target: Target, stream_name: str, schema: Schema, key_properties: Sequence[str] | None = None
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
-        self._columns = ArrowColumns(schema, stream_name)
+        self._columns = ArrowColumns(schema, stream_name, nested=self.nested_columns)
         self._left_out = LeftOut(self.logger, self._columns.names)
 
     @property

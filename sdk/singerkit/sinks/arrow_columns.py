@@ -10,22 +10,40 @@
 | format ``date-time`` | timestamp of microseconds in UTC; an instant without a zone counts as UTC |
 | format ``date`` | date32 |
 | format ``time`` | string, as a time of day may have an offset, which no column of times keeps |
-| ``object``, ``array`` | string: JSON text |
+| ``object`` that names its members | struct, of these columns |
+| ``array`` with one type of ``items`` | list |
+| any other ``object``, ``array`` | string: JSON text |
 | several types | string: texts as they are, all else as JSON text |
 
-A column only ever becomes wider, and stays so for the rest of the run: decimal and text hold every value before.
+A column only ever becomes wider, and stays so for the rest of the run: decimal and text hold every value before. So
+does what is inside of a struct or list; an object with a member that its schema does not name, or an array where an
+object should be, makes the column JSON text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from singerkit.errors import DataError, MissingExtraError
-from singerkit.records.columns import Values, column_schemas, columns_of, each, text_of, types_in
+from singerkit.files.arrow_marks import marks
+from singerkit.records.columns import (
+    Values,
+    are_objects,
+    column_schemas,
+    columns_of,
+    each,
+    has_null,
+    names_beyond,
+    text_of,
+    types_in,
+)
 from singerkit.records.json_text import json_lines
+from singerkit.sinks.arrow_forms import DIGITS, LIST, STRUCT, ColumnForm, form_of
 from singerkit.sql import kinds
 from singerkit.sql.doubles import as_doubles
 from singerkit.types import Schema
@@ -33,19 +51,7 @@ from singerkit.types import Schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_DIGITS = 38
-_DEFAULT_SCALE = 18
 _NOTHING = type(None)
-
-
-class ColumnForm(NamedTuple):
-    """What a column's values become.
-
-    Shape: ``name`` of the form; ``scale``: digits behind the point, of ``decimal`` only.
-    """
-
-    name: str
-    scale: int = 0
 
 
 #: The Python types of the values that a form takes as they are.
@@ -58,8 +64,8 @@ _PLAIN: Mapping[str, frozenset[type]] = {
     kinds.INSTANT: frozenset({datetime}),
     kinds.DATE: frozenset({date}),
 }
-_FORM_OF_KIND = {kinds.TIME: kinds.TEXT, kinds.MIXED: kinds.TEXT}
 _TEXT_FORM = ColumnForm(kinds.TEXT)
+_JSON_FORM = ColumnForm(kinds.JSON)
 
 
 class ArrowColumns:
@@ -68,11 +74,18 @@ class ArrowColumns:
     Errors: ``InvalidInputLine`` for a schema without properties; ``MissingExtraError`` without pyarrow.
     """
 
-    def __init__(self, schema: Schema, stream: str) -> None:
+    def __init__(self, schema: Schema, stream: str, *, nested: bool = True, marked: bool = False) -> None:
+        """Find the forms.
+
+        ``nested``: whether objects and arrays may be structs and lists. ``marked``: whether what is no value of its own
+        form is JSON text that is marked as such, so that whoever reads the table can tell it from a text, and no value
+        is refused.
+        """
         properties = column_schemas(schema, stream)
         self.names = tuple(properties)
         self._arrow = import_arrow()
-        self._forms = {name: _form_of(part) for name, part in properties.items()}
+        self._marked = marked
+        self._forms = {name: form_of(part, nested=nested, mixed=_wide(marked)) for name, part in properties.items()}
         self._schema = self._made_schema()
 
     @property
@@ -92,31 +105,90 @@ class ArrowColumns:
         return self._arrow.Table.from_arrays(arrays, schema=self._schema)
 
     def _array(self, name: str, values: Values) -> pa.Array:
-        types = types_in(values)
-        for form in _from(self._forms[name]):
-            array = self._tried(form, values, types)
-            if array is not None:
-                self._forms[name] = form
-                return array
-        raise DataError(f"the column '{name}' holds half a character (a lone surrogate), which UTF-8 can't say")
+        fitted = self._fitted(self._forms[name], values)
+        if fitted is None:
+            raise DataError(f"the column '{name}' holds half a character (a lone surrogate), which UTF-8 can't say")
+        self._forms[name], array = fitted
+        return array
 
-    def _tried(self, form: ColumnForm, values: Values, types: set[type]) -> pa.Array | None:
+    def _fitted(self, form: ColumnForm, values: Values) -> Fitted | None:
+        """Give the values in a form, or in the first wider one that holds every one of them exactly; and that form."""
+        types = types_in(values)
+        for candidate in _from(form, marked=self._marked):
+            fitted = self._tried(candidate, values, types)
+            if fitted is not None:
+                return fitted
+        return None
+
+    def _tried(self, form: ColumnForm, values: Values, types: set[type]) -> Fitted | None:
         """Give the values in a form; None where it does not hold every one of them exactly."""
         arrow = self._arrow
+        if form.name in _NESTED:
+            return _NESTED[form.name](self, form, values, types)
         try:
             if types - _PLAIN.get(form.name, frozenset()):
                 values = _CONVERT.get(form.name, _unfit)(values)
-            return arrow.array(values, self._type(form))
+            return form, arrow.array(values, self._type(form))
         except (arrow.ArrowInvalid, arrow.ArrowTypeError, OverflowError, UnicodeEncodeError, _Unfit):
             return None
 
+    def _struct(self, form: ColumnForm, values: Values, types: set[type]) -> Fitted | None:
+        """Give objects as structs, where they have no other members than those of the form."""
+        names = [name for name, _ in form.parts]
+        if not are_objects(types) or names_beyond([value for value in values if value is not None], names):
+            return None
+        objects: Values = [{} if value is None else value for value in values] if has_null(values) else values
+        columns = columns_of(objects, names) if objects else [[] for _ in names]
+        members = [self._fitted(part, column) for (_, part), column in zip(form.parts, columns, strict=True)]
+        if not _all_fit(members):
+            return None
+        fitted = form._replace(parts=tuple(zip(names, [part for part, _ in members], strict=True)))
+        arrays, fields = [array for _, array in members], list(self._type(fitted))
+        return fitted, self._arrow.StructArray.from_arrays(arrays, fields=fields, mask=self._nulls(values))
+
+    def _list(self, form: ColumnForm, values: Values, types: set[type]) -> Fitted | None:
+        """Give arrays as lists."""
+        if types - {list}:
+            return None
+        lists = [() if value is None else value for value in values]
+        ((name, item),) = form.parts
+        items = self._fitted(item, list(chain.from_iterable(lists)))
+        if items is None:
+            return None
+        fitted = form._replace(parts=((name, items[0]),))
+        offsets = self._arrow.array(accumulate(map(len, lists), initial=0), self._arrow.int32())
+        made = self._arrow.ListArray.from_arrays
+        return fitted, made(offsets, items[1], type=self._type(fitted), mask=self._nulls(values))
+
+    def _nulls(self, values: Values) -> pa.Array | None:
+        return self._arrow.array([value is None for value in values]) if has_null(values) else None
+
     def _type(self, form: ColumnForm) -> pa.DataType:
         if form.name == kinds.DECIMAL:
-            return self._arrow.decimal128(_DIGITS, form.scale)
+            return self._arrow.decimal128(DIGITS, form.scale)
+        if form.name == STRUCT:
+            return self._arrow.struct([self._field(name, part) for name, part in form.parts])
+        if form.name == LIST:
+            return self._arrow.list_(self._field(*form.parts[0]))
         return _TYPES[form.name](self._arrow)
 
+    def _field(self, name: str, form: ColumnForm) -> pa.Field:
+        metadata = marks(is_json=form.name == kinds.JSON, takes_null=form.takes_null) if self._marked else None
+        return self._arrow.field(name, self._type(form), metadata=metadata)
+
     def _made_schema(self) -> pa.Schema:
-        return self._arrow.schema([(name, self._type(form)) for name, form in self._forms.items()])
+        return self._arrow.schema([self._field(name, form) for name, form in self._forms.items()])
+
+
+Fitted: TypeAlias = "tuple[ColumnForm, pa.Array]"
+_NESTED: Mapping[str, Callable[[ArrowColumns, ColumnForm, Values, set[type]], Fitted | None]] = {
+    STRUCT: ArrowColumns._struct,
+    LIST: ArrowColumns._list,
+}
+
+
+def _all_fit(fitted: list[Fitted | None]) -> TypeGuard[list[Fitted]]:
+    return None not in fitted
 
 
 def import_arrow() -> Any:
@@ -142,21 +214,20 @@ _TYPES: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def _form_of(schema: Any) -> ColumnForm:
-    kind = kinds.kind_of(schema)
-    if kind != kinds.DECIMAL:
-        return ColumnForm(_FORM_OF_KIND.get(kind, kind))
-    scale = kinds.scale_of(schema)
-    return ColumnForm(kind, _DEFAULT_SCALE if scale is None else min(scale, _DIGITS))
+def _wide(marked: bool) -> ColumnForm:
+    """Give the form that takes every value."""
+    return _JSON_FORM if marked else _TEXT_FORM
 
 
-def _from(form: ColumnForm) -> Iterator[ColumnForm]:
+def _from(form: ColumnForm, *, marked: bool) -> Iterator[ColumnForm]:
     """Give a form, then the wider ones."""
     yield form
     if form.name == kinds.INTEGER:
-        yield ColumnForm(kinds.DECIMAL)
-    if form.name not in (kinds.TEXT, kinds.JSON):
-        yield _TEXT_FORM
+        yield form._replace(name=kinds.DECIMAL)
+    if form.name in (STRUCT, LIST):
+        yield ColumnForm(kinds.JSON, takes_null=form.takes_null)
+    elif form.name not in (_wide(marked).name, kinds.JSON):
+        yield _wide(marked)._replace(takes_null=form.takes_null)
 
 
 # -- values that a form does not take as they are ----------------------------------------------------------------------
@@ -193,10 +264,43 @@ def _as_json(values: Values) -> Values:
 
 
 def _as_instants(values: Values) -> Values:
-    """Take a day for its first moment, as a stream map may give one."""
-    if not all(value is None or isinstance(value, date) for value in values):
+    """Read texts, as those inside of objects come; take a day for its first moment, as a stream map may give one."""
+    return [_instant(value) for value in values]
+
+
+def _instant(value: Any) -> Any:
+    if isinstance(value, str):
+        if _FINER_THAN_MICROSECONDS.search(value):
+            raise _Unfit
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise _Unfit from None
+    if value is not None and not isinstance(value, date):
         raise _Unfit
-    return [datetime(value.year, value.month, value.day) if type(value) is date else value for value in values]
+    return datetime(value.year, value.month, value.day) if type(value) is date else value
+
+
+_FINER_THAN_MICROSECONDS = re.compile(r"[.,][0-9]{6}[0-9]*[1-9]")
+
+
+def _as_days(values: Values) -> Values:
+    return [_day(value) for value in values]
+
+
+def _day(value: Any) -> Any:
+    """Read a text that is written as days are; a moment is no day."""
+    if isinstance(value, str):
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            raise _Unfit from None
+        if day.isoformat() != value:
+            raise _Unfit
+        return day
+    if value is not None and type(value) is not date:
+        raise _Unfit
+    return value
 
 
 def _as_numbers(values: Values) -> Values:
@@ -217,26 +321,5 @@ _CONVERT: Mapping[str, Callable[[Values], Values]] = {
     kinds.TEXT: _as_texts,
     kinds.JSON: _as_json,
     kinds.INSTANT: _as_instants,
+    kinds.DATE: _as_days,
 }
-
-
-# -- whole files -------------------------------------------------------------------------------------------------------
-
-
-def parquet_file(stream: str, schema: Schema, texts: bytes, *, compression: str) -> bytes:
-    """Give JSON lines, a record each, as a Parquet file.
-
-    Errors: those of :class:`ArrowColumns`.
-    """
-    from pyarrow import BufferOutputStream, parquet
-
-    from singerkit.records.encode import line_frame
-    from singerkit.records.validate import compile_decoder
-
-    lines = line_frame(stream, None)(texts, "")
-    columns = ArrowColumns(schema, stream)
-    decode = compile_decoder(schema, validate=False, keep_structs=True)
-    table = columns.table([line.record for line in decode(lines)])
-    made = BufferOutputStream()
-    parquet.write_table(table, made, compression=compression)
-    return bytes(made.getvalue())
