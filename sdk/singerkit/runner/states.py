@@ -29,15 +29,18 @@ def merged(stored: Mapping[str, Any], new: Mapping[str, Any]) -> State:
 
     A bookmark of a stream takes the place of the stored one as a whole, except that partitions that it does not name
     stay; streams that ``new`` does not name stay too, and so does a bookmark in whose place there is nothing but an
-    empty object: a tap says by that that it has not come anywhere yet. All other members are those of ``new``.
+    empty object: a tap says by that that it has not come anywhere yet. All other members are those of ``new``. A state
+    without any member says nothing, so it changes nothing.
     """
+    if not new:
+        return dict(stored)
     if not (names_streams(stored) and names_streams(new)):
         return dict(new)
     bookmarks = dict(bookmarks_of(stored))
     for stream, entry in bookmarks_of(new).items():
         if entry or stream not in bookmarks:
             bookmarks[stream] = _merged_entry(bookmarks.get(stream), entry)
-    return {**new, _BOOKMARKS: bookmarks}
+    return {**new, _BOOKMARKS: bookmarks} if bookmarks or _BOOKMARKS in new else dict(new)
 
 
 def without_streams(state: Mapping[str, Any], streams: Collection[str]) -> State:
