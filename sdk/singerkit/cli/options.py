@@ -43,6 +43,11 @@ CONFIG = Option(
 
 INPUT = Option(("-i", "--input"), "Read messages from a file instead of stdin.", metavar="FILE")
 
+PRINT_STATE = Option(
+    ("--print-state",),
+    "Show the state that is kept in the destination (state_key), for the tap's --state, and read no input.",
+)
+
 SHARED = (
     Option(("--about",), "Show what this is, what it can do, and its settings."),
     Option(("--format",), "The form of --about.", choices=("text", "json", "markdown"), default="text"),

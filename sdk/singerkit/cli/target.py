@@ -7,8 +7,9 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from singerkit.cli.options import INPUT
+from singerkit.cli.options import INPUT, PRINT_STATE
 from singerkit.cli.plugin import Given, PluginClass, PluginCommand, open_plugin
+from singerkit.cli.run import author_code, write_stdout
 from singerkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,13 +25,24 @@ _EXAMPLES = (
 
 def target_command(target_class: PluginClass) -> PluginCommand:
     """Give the command of a target class."""
-    return PluginCommand(target_class, [INPUT], listen, summary=_SUMMARY, examples=_EXAMPLES)
+    options = [INPUT, PRINT_STATE] if target_class.keeps_states else [INPUT]
+    return PluginCommand(target_class, options, listen, summary=_SUMMARY, examples=_EXAMPLES)
 
 
 def listen(plugin_class: PluginClass, given: Given) -> object:
-    """Let the plugin read its input to the end."""
+    """Let the plugin read its input to the end, or show the state that it keeps."""
+    if given.get("print_state"):
+        write_stdout(_stored_state(plugin_class, given))
+        return None
     with _open_input(given["input"]) as messages:
         return open_plugin(plugin_class, given).listen(messages)
+
+
+def _stored_state(plugin_class: PluginClass, given: Given) -> str:
+    plugin = open_plugin(plugin_class, given)
+    with author_code(plugin_class.name):
+        state: str = plugin.stored_state()
+    return state
 
 
 def input_descriptor(messages: BinaryIO | None) -> int:

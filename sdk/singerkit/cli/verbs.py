@@ -23,11 +23,19 @@ class Verb(NamedTuple):
 
 VERBS: Mapping[str, Verb] = {
     "run": Verb("singerkit.cli.commands.run:run", "Run a pipeline, or any tap and target, supervised."),
+    "runs": Verb("singerkit.cli.commands.runs:runs", "List what ran."),
+    "show": Verb("singerkit.cli.commands.runs:show", "Show how one run went."),
+    "status": Verb(
+        "singerkit.cli.commands.status:status", "Show how the pipelines stand: a health check, a page, metrics."
+    ),
     "check": Verb(
         "singerkit.cli.commands.check:check", "Check any tap, target or mapper against the Singer specification."
     ),
     "connectors": Verb("singerkit.cli.commands.connectors:connectors", "List the connectors that come with singerkit."),
     "port": Verb("singerkit.cli.commands.port:port", "Move a connector from singer_sdk to singerkit."),
+    "install": Verb(
+        "singerkit.cli.commands.install:install", "Install connectors of singer.toml, each into its own environment."
+    ),
     "state": Verb("singerkit.cli.commands.state:state", "Look at stored states, and change them."),
 }
 

@@ -13,13 +13,13 @@ import click
 
 from singerkit.cli.run import boundary
 from singerkit.cli.run_display import display_for
+from singerkit.cli.workplace import workplace, workplace_options
 from singerkit.digests import digest_of
 from singerkit.errors import ConfigurationError
 from singerkit.runner.job import Job, Limits, Program
-from singerkit.runner.project import Project, find_project, load_project
+from singerkit.runner.project import Project
 from singerkit.runner.project.commands import found_program, words_of
 from singerkit.runner.run import Run
-from singerkit.runner.store.open import default_url, open_store
 
 _HELP = """Run `tap | target`, with state, retries, progress and a record of the run.
 
@@ -40,11 +40,7 @@ holds the lease, 124 after a timeout, 130 or 143 after a signal.
 
 @click.command("run", help=_HELP)
 @click.argument("what", nargs=-1, required=True)
-@click.option(
-    "--project", "project_path", type=click.Path(path_type=Path), help="singer.toml, if not in this folder or above."
-)
-@click.option("--env", "environment", help="The environment of singer.toml to use.")
-@click.option("--state-url", help="Where the state is kept: sqlite:///..., postgresql://..., s3://..., file:///...")
+@workplace_options
 @click.option("--state-key", help="The state's name in the store.")
 @click.option("--catalog", type=click.Path(path_type=Path), help="A catalog for the tap.")
 @click.option("--full-refresh", multiple=True, metavar="STREAM", help="Read this stream from the start ('*': all).")
@@ -80,27 +76,20 @@ def run(
     """Run; ends the process with the run's exit code."""
 
     def work() -> int:
-        project = _project(project_path, environment)
-        url = state_url or (project.state_url if project else default_url())
-        jobs = _jobs(what, project)
-        for job in jobs:
-            job = _with_options(job, state_key, catalog, full_refresh, after)
-            job = _with_limits(job, timeout, idle_timeout, retries)
-            job = _backfilled(job, backfill) if backfill else job
-            if dry_run:
-                _show(job, url)
-            elif code := _run(job, url, project, wait_s, {"auto": None, "text": False, "json": True}[log_format]):
-                return code
+        with workplace(project_path, environment, state_url) as place:
+            for job in _jobs(what, place.project):
+                job = _with_options(job, state_key, catalog, full_refresh, after)
+                job = _with_limits(job, timeout, idle_timeout, retries)
+                job = _backfilled(job, backfill) if backfill else job
+                if dry_run:
+                    _show(job, place.url)
+                    continue
+                listener = display_for(json_lines={"text": False, "json": True}.get(log_format))
+                if code := Run(job, place.store, listener, place.folder, wait_s=wait_s)().exit_code:
+                    return code
         return 0
 
     sys.exit(boundary("singerkit", work))
-
-
-def _project(path: Path | None, environment: str | None) -> Project | None:
-    path = path or find_project()
-    if path is None and environment:
-        raise ConfigurationError("--env needs a singer.toml, and there is none in this folder or above")
-    return load_project(path, environment) if path else None
 
 
 def _jobs(what: Sequence[str], project: Project | None) -> list[Job]:
@@ -169,13 +158,3 @@ def _kinds(job: Job) -> Iterator[tuple[str, Program]]:
     yield "tap", job.tap
     yield from (("mapper", mapper) for mapper in job.mappers)
     yield "target", job.target
-
-
-def _run(job: Job, url: str, project: Project | None, wait_s: float, json_lines: bool | None) -> int:
-    store = open_store(url)
-    try:
-        folder = project.folder / ".singerkit" if project else Path(default_url().removeprefix("sqlite:///")).parent
-        record = Run(job, store, display_for(json_lines=json_lines), folder, wait_s=wait_s)()
-        return record.exit_code or 0
-    finally:
-        store.close()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
+from singerkit.runner.report.spans import span
 from singerkit.runner.state_changes import changes
 from singerkit.runner.store.base import RunRecord, StoredState
 
@@ -54,18 +54,9 @@ def summary(record: RunRecord, before: StoredState | None = None, after: StoredS
 def headline(record: RunRecord) -> str:
     """Give one line: the pipeline, how it ended, how long it took."""
     words = _HEADLINES.get(record.status, record.status)
-    took = f" after {duration(record.started, record.ended)}" if record.ended else ""
+    took = f" after {span((record.ended - record.started).total_seconds())}" if record.ended else ""
     attempts = f", in attempt {record.attempt}" if record.attempt > 1 else ""
     return f"{record.pipeline} {words}{took}{attempts}"
-
-
-def duration(began: datetime, ended: datetime) -> str:
-    """Give a time span for people: ``42.1 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    seconds = max(0.0, (ended - began).total_seconds())
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _last_lines(record: RunRecord) -> Sequence[str]:

@@ -1,0 +1,140 @@
+"""How each pipeline stands: its last run, its last success, and whether that is older than it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from singerkit.clock import instant_of
+from singerkit.runner.report.schedule import longest_gap_s
+from singerkit.runner.states import bookmarks_of, names_streams
+from singerkit.runner.store.base import RunRecord, StateStore
+
+#: What a run may take, on top of the schedule's gap, before its pipeline counts as stale.
+_GRACE_S = 900.0
+_RUNS_LOOKED_AT = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What is expected of a pipeline: a success at least every ``stale_after_s`` seconds (``None``: nothing is)."""
+
+    pipeline: str
+    state_key: str
+    stale_after_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a pipeline stands.
+
+    Shape: ``lags`` maps a stream to the age of its bookmark, where that is an instant; ``failures`` counts the runs
+    that failed since the last success. Units: seconds, records.
+    """
+
+    pipeline: str
+    state_key: str
+    last_run: RunRecord | None
+    last_success: RunRecord | None
+    age_s: float | None
+    stale_after_s: float | None
+    failures: int
+    lags: Mapping[str, float]
+
+    @property
+    def records(self) -> int:
+        """Records of the last success."""
+        streams = self.last_success.streams.values() if self.last_success else ()
+        return sum(counts["records"] for counts in streams)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the last success is older than it may be, or there never was one though one is expected."""
+        return self.stale_after_s is not None and (self.age_s is None or self.age_s > self.stale_after_s)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it is not stale and its last run did not fail."""
+        return not self.is_stale and (self.last_run is None or self.last_run.status in ("success", "running"))
+
+    def facts(self) -> dict[str, Any]:
+        """Give it as JSON values."""
+        return {
+            "pipeline": self.pipeline,
+            "state_key": self.state_key,
+            "status": self.last_run.status if self.last_run else None,
+            "healthy": self.is_healthy,
+            "stale": self.is_stale,
+            "last_run": _instant(self.last_run.started if self.last_run else None),
+            "last_success": _instant(self.last_success.ended if self.last_success else None),
+            "age_s": self.age_s,
+            "stale_after_s": self.stale_after_s,
+            "failures_since": self.failures,
+            "records": self.records,
+            "bookmark_lag_s": dict(self.lags),
+        }
+
+
+def expectation_of(
+    pipeline: str, state_key: str, schedule: str | None, stale_after_s: float | None, now: datetime
+) -> Expectation:
+    """Give what is expected: what the project says, else by the schedule.
+
+    Errors: ``ConfigurationError`` for a schedule that can't be read; ``MissingExtraError``.
+    """
+    if stale_after_s is None and schedule:
+        stale_after_s = longest_gap_s(schedule, now) + _GRACE_S
+    return Expectation(pipeline=pipeline, state_key=state_key, stale_after_s=stale_after_s)
+
+
+def standings(store: StateStore, expectations: Iterable[Expectation], now: datetime) -> list[Standing]:
+    """Give how the expected pipelines stand, then those that are known by their runs alone (of the last weeks)."""
+    expected = {expectation.pipeline: expectation for expectation in expectations}
+    for run in store.runs(limit=_RUNS_LOOKED_AT):
+        if run.pipeline not in expected and now - run.started < timedelta(days=30):
+            expected[run.pipeline] = Expectation(pipeline=run.pipeline, state_key=run.state_key)
+    return [_standing(store, expectation, now) for expectation in expected.values()]
+
+
+def _standing(store: StateStore, expected: Expectation, now: datetime) -> Standing:
+    runs = store.runs(expected.pipeline, limit=_RUNS_LOOKED_AT)
+    success = next((run for run in runs if run.status == "success"), None)
+    behind = runs.index(success) if success else len(runs)
+    stored = store.get(expected.state_key)
+    return Standing(
+        pipeline=expected.pipeline,
+        state_key=expected.state_key,
+        last_run=runs[0] if runs else None,
+        last_success=success,
+        age_s=(now - success.ended).total_seconds() if success and success.ended else None,
+        stale_after_s=expected.stale_after_s,
+        failures=sum(run.status != "running" for run in runs[:behind]),
+        lags=_lags(stored.state, now) if stored else {},
+    )
+
+
+def _lags(state: Mapping[str, Any], now: datetime) -> dict[str, float]:
+    """Give the age of each bookmark that is an instant; of the oldest partition where there are several."""
+    if not names_streams(state):
+        return {}
+    ages: dict[str, float] = {}
+    for stream, entry in bookmarks_of(state).items():
+        parts = [entry, *(entry.get("partitions") or [])] if isinstance(entry, dict) else []
+        instants = [instant for part in parts if (instant := _bookmark(part)) is not None]
+        if instants:
+            ages[stream] = (now - min(instants)).total_seconds()
+    return ages
+
+
+def _bookmark(entry: Any) -> datetime | None:
+    value = entry.get("replication_key_value") if isinstance(entry, dict) else None
+    try:
+        return instant_of(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _instant(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None
