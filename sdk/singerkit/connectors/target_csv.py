@@ -13,21 +13,31 @@ from decimal import Decimal
 from typing import Any
 
 from singerkit import typing as th
-from singerkit.connectors.csv_files import CSVFile, CSVParts, CSVRows, Dialect
+from singerkit.connectors.csv_files import CSVFile, CSVParts, CSVRows, Dialect, Fields
 from singerkit.connectors.file_settings import COMPRESSION, LOAD_METHOD, PLACE, STORAGE_OPTIONS, part_limits
 from singerkit.connectors.file_target import FileSink, FileTarget, StreamFile
 from singerkit.connectors.stream_parts import StreamParts
 from singerkit.errors import ConfigurationError, DataError
-from singerkit.records.columns import LeftOut, Values, as_json, column_schemas, columns_of, types_in
+from singerkit.records.columns import (
+    LeftOut,
+    Values,
+    are_nested,
+    as_json,
+    column_schemas,
+    columns_of,
+    each,
+    types_in,
+)
 from singerkit.records.json_text import json_text
 
 _NUMBERS = {int, float, Decimal}
-_NESTED = {dict, list}
 _TRUTHS = {True: "true", False: "false"}
 
 
 class CSVSink(FileSink):
     """Appends the records of a stream to its file."""
+
+    takes_structs = True
 
     def __init__(
         self, target: TargetCSV, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None = None
@@ -52,9 +62,9 @@ class CSVSink(FileSink):
         values = dict(zip(self._names, columns_of(records, self._names), strict=True))
         with self._opened.lock:
             nothing = [None] * len(records)
-            fields = [self._fields(values.get(name, nothing)) for name in self._csv.columns]
+            fields = [_fields(values.get(name, nothing)) for name in self._csv.columns]
             try:
-                self._csv.append(zip(*fields, strict=True))
+                self._csv.append(fields)
             except UnicodeEncodeError:
                 raise DataError("a text holds half a character (a lone surrogate), which UTF-8 can't say") from None
 
@@ -63,25 +73,20 @@ class CSVSink(FileSink):
         super().clean_up()
         self._left_out.report()
 
-    def _fields(self, values: Values) -> Values:
-        types = types_in(values)
-        if types <= _NUMBERS:
-            return values
-        if types == {bool}:
-            return list(map(_TRUTHS.get, values))
-        if types <= _NESTED:
-            return as_json(values)
-        if types != {str}:
-            return [_field(value, self._csv.empty_text) for value in values]
-        if "" in values:
-            return [self._csv.empty_text if value == "" else value for value in values]
+
+def _fields(values: Values) -> Fields:
+    types = types_in(values)
+    if not types or types == {str}:
         return values
+    if types <= _NUMBERS:
+        return each(values, str)
+    if types == {bool}:
+        return list(map(_TRUTHS.get, values))
+    return as_json(values) if are_nested(types) else each(values, _field)
 
 
-def _field(value: Any, empty_text: str) -> Any:
-    if value is None or type(value) in _NUMBERS:
-        return value
-    return (value or empty_text) if isinstance(value, str) else json_text(value)
+def _field(value: Any) -> str:
+    return str(value) if isinstance(value, str) or type(value) in _NUMBERS else json_text(value)
 
 
 class TargetCSV(FileTarget):
