@@ -123,13 +123,15 @@ class Editor:
             yield leases
 
     def _missing(self, key: str) -> str:
+        """Say that a key has no state, and what could have been meant."""
+        if old := self.store.history(key):
+            return (
+                f"there is no state '{key}' any more: its last one was revision {old[0].revision}, see `state restore`"
+            )
         known = self.store.keys()
         if not known:
             return f"there is no state '{key}': the store has none at all"
         hint = suggestion(key, known) or f"; there are {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"
-        old = self.store.history(key)
-        if old:
-            hint = f" any more; its last one was revision {old[0].revision}: singerkit state restore"
         return f"there is no state '{key}'{hint}"
 
 
