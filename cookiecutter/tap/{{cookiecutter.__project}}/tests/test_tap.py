@@ -1,0 +1,1 @@
+{% include "tests/" ~ ("web" if cookiecutter.__web else cookiecutter.source) ~ ".py" %}

@@ -1,0 +1,5 @@
+"""Runs the tap: `python -m {{ cookiecutter.__module }}`."""
+
+from {{ cookiecutter.__module }}.tap import {{ cookiecutter.__class }}
+
+{{ cookiecutter.__class }}.cli()

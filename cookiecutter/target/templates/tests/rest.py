@@ -1,0 +1,46 @@
+{% set config, header, value = {
+  "none": ("", "", ""),
+  "bearer": ('"token": "demo"', "authorization", '"Bearer demo"'),
+  "api-key": ('"api_key": "demo"', "x-api-key", '"demo"'),
+  "basic": ('"username": "ada", "password": "demo"', "authorization", '"Basic YWRhOmRlbW8="'),
+}[cookiecutter.__auth] %}
+"""The tests of the target: each rule of the Singer specification, with an API that keeps what it is sent in memory."""
+
+from pathlib import Path
+from typing import Any
+
+from singerkit_testing import SuiteConfig, get_target_test_class
+from singerkit_testing.fake_server import FakeServer, Request, Response
+
+from {{ cookiecutter.__module }}.target import {{ cookiecutter.__class }}
+
+KEPT: dict[str, list[dict[str, Any]]] = {}
+
+
+def respond(request: Request) -> Response:
+    """Answer as the API would: a record replaces the one with its key."""
+{% if header %}
+    if request.headers.get("{{ header }}") != {{ value }}:
+        return Response(status=401)
+{% endif %}
+    sent = request.json()
+    records, keys = KEPT.setdefault(request.path, []), sent["keys"]
+    for record in sent["records"]:
+        if keys:
+            records[:] = [old for old in records if any(old[key] != record[key] for key in keys)]
+        records.append(record)
+    return Response(status=204)
+
+
+def stored(stream: str, workdir: Path) -> list[dict[str, Any]]:
+    """Read back what was stored of a stream."""
+    return KEPT.get(f"{workdir}/{stream}", [])
+
+
+SERVER = FakeServer(respond).__enter__()  # it ends with the process
+
+Test{{ cookiecutter.__class }} = get_target_test_class(
+    {{ cookiecutter.__class }},
+    config={"api_url": SERVER.url + "{workdir}"{{ ", " ~ config if config }}},
+    suite_config=SuiteConfig(reader=stored),
+)

@@ -1,0 +1,1 @@
+{% include "tests/" ~ cookiecutter.source ~ ".py" %}
