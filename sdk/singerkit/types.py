@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -25,6 +26,19 @@ Breadcrumb: TypeAlias = tuple[str, ...]
 Auth: TypeAlias = "Callable[[requests.PreparedRequest], requests.PreparedRequest]"
 #: A step of the record's path: gives the record to pass on, or ``None`` to drop it.
 Step: TypeAlias = Callable[[Record], Record | None]
+
+
+class TypeConformanceLevel(Enum):
+    """How much of a record is brought into the form of its schema; dates, numbers and the like always are.
+
+    ``RECURSIVE``: nested objects keep the properties that their schema names. ``ROOT_ONLY``: nested objects keep all
+    that was not deselected. ``NONE`` is for who knows the name: it means the same, as a record never has properties
+    that its schema does not know.
+    """
+
+    RECURSIVE = 1
+    ROOT_ONLY = 2
+    NONE = 3
 
 
 class ReadAhead(Protocol):

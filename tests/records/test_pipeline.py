@@ -91,3 +91,23 @@ def test_a_record_without_its_key_is_an_error(config: dict) -> None:
 def test_a_version_is_on_every_line() -> None:
     pipeline = compile_pipeline("people", SCHEMA, ("id",), {}, version=5)
     assert [json.loads(line)["version"] for line in pipeline.render([{"id": 1}, {"id": 2}], NOW).splitlines()] == [5, 5]
+
+
+NESTED = {
+    "properties": {
+        "open": {"type": "object", "properties": {"a": {"type": "integer"}}},
+        "closed": {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False},
+    }
+}
+
+
+@pytest.mark.parametrize("config", [{}, {"stream_maps": {"people": {"extra": "1"}}}])
+def test_nested_objects_keep_what_was_not_deselected_where_a_stream_asks_for_it(config):
+    record = {"open": {"a": 1, "b": {"c": [1.5]}}, "closed": {"a": 1, "b": 2}, "unknown": 3}
+
+    pipeline = compile_pipeline("people", NESTED, (), config, keeps_nested=True)
+
+    written = json.loads(pipeline.render([record], "2026-01-01T00:00:00Z"))["record"]
+    assert (written["open"], written["closed"]) == (record["open"], {"a": 1})
+    assert "unknown" not in written
+    assert "additionalProperties" not in pipeline.outputs[0].schema["properties"]["open"]

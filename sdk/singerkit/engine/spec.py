@@ -53,6 +53,8 @@ class StreamSpec:
     - ``signpost(context)`` gives the value that the bookmark must not pass, or ``None`` for no such value.
     - ``increment(record, context=context)``, where there is one, keeps the bookmark in place of the engine.
 
+    ``keeps_nested``: nested objects keep properties that their schema does not name.
+
     ``forget_missing_parents``: bookmarks of contexts that no parent gives any more leave the state, once all parents
     were read.
     """
@@ -80,6 +82,7 @@ class StreamSpec:
     ranges: RangeSpec | None = None
     increment: Callable[..., None] | None = None
     forget_missing_parents: bool = True
+    keeps_nested: bool = False
 
 
 def default_hook(method: _Hook) -> _Hook:

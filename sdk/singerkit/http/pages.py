@@ -244,11 +244,14 @@ def link_of(token: Any) -> str | None:
     return token if isinstance(token, str) and token.lower().startswith(("http://", "https://")) else None
 
 
-def compile_records(records_jsonpath: str, known: Collection[str], *, may_be_absent: bool = False) -> RecordsOf:
+def compile_records(
+    records_jsonpath: str, known: Collection[str], *, may_be_absent: bool = False, any_type: bool = False
+) -> RecordsOf:
     """Give the function that finds a page's records in its decoded body.
 
     ``known`` are the properties of the stream's schema: they tell a record from an error object. ``may_be_absent``: an
-    answer without the place for records is an empty page.
+    answer without the place for records is an empty page. ``any_type``: what is found may be other than objects, as a
+    hook of the author's makes records of it.
 
     Errors: the function raises ``FatalAPIError`` for an error object, for an answer without the place where records
     should be, and where a record is not a JSON object.
@@ -268,7 +271,7 @@ def compile_records(records_jsonpath: str, known: Collection[str], *, may_be_abs
             )
         if not records:
             return []
-        if not {dict}.issuperset(map(type, records)):
+        if not any_type and not {dict}.issuperset(map(type, records)):
             raise FatalAPIError(f"what {records_jsonpath} finds are not all JSON objects, as records are")
         return records
 

@@ -18,7 +18,8 @@ from math import isfinite
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from singerkit.types import Record, Schema
+from singerkit.schema.walk import rebuild
+from singerkit.types import Breadcrumb, Record, Schema
 
 Converter: TypeAlias = Callable[[Any], Any]
 
@@ -52,6 +53,19 @@ def compile_conform(schema: Schema, changes: Changes) -> Callable[[Mapping[str, 
 def is_open(schema: Schema) -> bool:
     """Tell whether an object may have properties that its schema does not name."""
     return "properties" not in schema or bool(schema.get("additionalProperties") or schema.get("patternProperties"))
+
+
+def with_open_members(schema: Schema) -> Schema:
+    """Give a schema whose nested objects may have properties that it does not name; those that are closed stay so.
+
+    Selecting closes an object that it takes a property from, so what was deselected stays out.
+    """
+
+    def open_member(breadcrumb: Breadcrumb, part: Schema) -> Schema:
+        is_nested_object = bool(breadcrumb) and "properties" in part
+        return {"additionalProperties": True} | part if is_nested_object else part
+
+    return rebuild(schema, open_member)
 
 
 def _object_converter(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from singerkit.records.conform import Changes, compile_conform
+from singerkit.records.conform import Changes, compile_conform, with_open_members
 from singerkit.records.encode import BlockEncoder, RecordEncoder, line_frame
 from singerkit.records.map import OutputStream, plan_outputs
 from singerkit.records.reading import RowType
@@ -45,27 +45,34 @@ def compile_pipeline(
     *,
     version: int | None = None,
     frame_of: FrameOf = line_frame,
+    keeps_nested: bool = False,
 ) -> Pipeline:
     """Decide everything about the way of a stream's records; ``schema`` holds the selected properties only.
 
     ``frame_of(stream, version)`` gives what makes an output's JSON texts, one a line, what is written.
+    ``keeps_nested``: nested objects keep properties that their schema does not name.
 
     Errors: ``MappingError`` for a stream map that can't be understood.
     """
     changes = Changes()
     outputs = plan_outputs(stream, schema, tuple(key_properties), config)
-    routes = [_route(output, changes, frame_of(output.name, version)) for output in outputs]
+    form = with_open_members if keeps_nested else _as_it_is
+    routes = [_route(output, form(output.schema), changes, frame_of(output.name, version)) for output in outputs]
     if len(routes) == 1 and outputs[0].step is None:
         encode_block, frame = routes[0][1:]
         return Pipeline(outputs, _direct(encode_block, frame), changes, encode_block.row_type)
-    return Pipeline(outputs, _stepwise(compile_conform(schema, changes), routes), changes)
+    return Pipeline(outputs, _stepwise(compile_conform(form(schema), changes), routes), changes)
 
 
 _Route: TypeAlias = tuple[Step | None, RecordEncoder, Callable[[bytes, str], bytes]]
 
 
-def _route(output: OutputStream, changes: Changes, frame: Callable[[bytes, str], bytes]) -> _Route:
-    encoder = RecordEncoder(output.schema, output.key_properties, changes)
+def _as_it_is(schema: Schema) -> Schema:
+    return schema
+
+
+def _route(output: OutputStream, schema: Schema, changes: Changes, frame: Callable[[bytes, str], bytes]) -> _Route:
+    encoder = RecordEncoder(schema, output.key_properties, changes)
     return output.step, encoder, frame
 
 

@@ -34,7 +34,7 @@ from singerkit.state.replication_key import (
     starting_value,
 )
 from singerkit.streams.incremental import Incremental, Slice, ranges_of, value_of
-from singerkit.types import Context, Record, Schema
+from singerkit.types import Context, Record, Schema, TypeConformanceLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +85,8 @@ class Stream:
     forget_missing_parents: bool = True
     incremental: Incremental | None = None
     state_partitioning_keys: Sequence[str] | None = None
+    #: Whether nested objects keep properties that their schema does not name.
+    TYPE_CONFORMANCE_LEVEL: ClassVar[TypeConformanceLevel] = TypeConformanceLevel.RECURSIVE
     #: Records between two STATE messages, at most.
     STATE_MSG_FREQUENCY: ClassVar[int] = 10_000
     #: Stop the stream with an error after so many records; ``None`` for no limit.
@@ -413,6 +415,7 @@ class Stream:
             ranges=ranges_of(self),
             increment=overridden(self, "_increment_stream_state"),
             forget_missing_parents=self.forget_missing_parents,
+            keeps_nested=self.TYPE_CONFORMANCE_LEVEL is not TypeConformanceLevel.RECURSIVE,
         )
 
     def _signpost(self) -> Callable[[Context | None], Any] | None:

@@ -534,7 +534,10 @@ class RESTStream(BackoffHooks, Stream, Generic[TToken]):
     @cached_property
     def _records_of(self) -> RecordsOf:
         return compile_records(
-            self.records_jsonpath, self.schema.get("properties", {}), may_be_absent=self.records_may_be_absent
+            self.records_jsonpath,
+            self.schema.get("properties", {}),
+            may_be_absent=self.records_may_be_absent,
+            any_type=overridden(self, "parse_response") is not None,
         )
 
     @cached_property

@@ -1,0 +1,71 @@
+"""What published connectors do that nobody would think of, by the front door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from engine_runs import Stop, TapOutcome, within
+from pytest_httpserver import HTTPServer
+
+from singerkit import RESTStream, Stream, Tap
+from singerkit import typing as th
+from singerkit.protocol.writer import MessageWriter
+from singerkit.types import TypeConformanceLevel
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[HTTPServer]:
+    with HTTPServer(host="127.0.0.1", threaded=True) as server:
+        yield server
+
+
+def run(kind: type[Stream]) -> TapOutcome:
+    class TapHabits(Tap):
+        name = "tap-habits"
+
+        def discover_streams(self):
+            return [kind(self)]
+
+    tap = TapHabits()
+    output = bytearray()
+    failure = within(20, lambda: tap._sync(MessageWriter(output.extend), Stop()))
+    return TapOutcome(bytes(output), failure, tap.bookmarks)
+
+
+def test_an_answer_of_texts_that_a_hook_makes_into_records(api):
+    api.expect_request("/files").respond_with_json({"data": ["a.json", "b.json"]})
+
+    class Files(RESTStream):
+        name, path, primary_keys, records_jsonpath = "files", "/files", ("path",), "$.data[*]"
+        url_base = f"http://127.0.0.1:{api.port}"
+        schema = th.PropertiesList(th.Property("path", th.StringType)).to_dict()
+
+    class OwnFiles(Files):
+        def parse_response(self, response):
+            return ({"path": path} for path in super().parse_response(response))
+
+    outcome = run(OwnFiles)
+    assert outcome.failure is None
+    assert [record["path"] for record in outcome.records("files")] == ["a.json", "b.json"]
+    assert "not all JSON objects" in str(run(Files).failure), "nobody makes records of them"
+
+
+@pytest.mark.parametrize("level", [TypeConformanceLevel.ROOT_ONLY, TypeConformanceLevel.NONE])
+def test_nested_properties_that_the_schema_does_not_name_are_kept_where_a_stream_says_so(level):
+    class Documents(Stream):
+        name = "documents"
+        TYPE_CONFORMANCE_LEVEL = level
+        schema = json.loads(
+            '{"type": "object", "properties": {"id": {"type": "integer"},'
+            ' "body": {"type": "object", "properties": {"a": {"type": "string"}}}}}'
+        )
+
+        def get_records(self, context):
+            yield {"id": 1, "body": {"a": "x", "b": [1, {"c": None}]}, "unknown": 1}
+
+    record = {"id": 1, "body": {"a": "x", "b": [1, {"c": None}]}}
+    outcome = run(Documents)
+    assert outcome.records("documents") == [record]
+    assert "additionalProperties" not in json.dumps(outcome.lines[0])
