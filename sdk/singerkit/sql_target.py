@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from singerkit import typing as th
 from singerkit.compat.overrides import SQL_TARGET_OVERRIDES, refuse_overrides
-from singerkit.errors import ConfigurationError
+from singerkit.errors import ConfigurationError, SingerKitError
 from singerkit.sinks.hook_loading import HookTables
 from singerkit.sinks.sql import SQLSink
 from singerkit.sql.tables import APPEND, EVOLVE, FREEZE, IGNORE, OVERWRITE, UPSERT, Database, Table
+from singerkit.sql.waiting import Waiting
 from singerkit.targets import Target
 
 if TYPE_CHECKING:
     from singerkit.sql.connector import SQLConnector
     from singerkit.sql.dialect import Dialect
+    from singerkit.sql.state_table import StateTable
 
 _DATABASE_HOOKS = ("open_dialect", "open_database", "open_table")
 
@@ -43,9 +45,28 @@ ON_SCHEMA_CHANGE = th.Property(
 )
 
 
+STATE_KEY = th.Property(
+    "state_key",
+    th.StringType,
+    title="State key",
+    description="A name of the pipeline. When set, the state is kept in the database under this name, and stored in "
+    "the same transaction as the rows before it: every row is there exactly once, whatever breaks off. Begin each run "
+    "with the state that `--print-state` shows.",
+)
+
+STATE_TABLE = th.Property(
+    "state_table",
+    th.StringType,
+    default="_singerkit_state",
+    title="State table",
+    description="The table that keeps the states of pipelines with a `state_key`, beside the tables of the streams.",
+)
+
+
 class SQLTarget(Target):
     """A target that loads a database, a table for each stream."""
 
+    keeps_states: ClassVar[bool] = True
     capabilities: ClassVar[Sequence[str]] = (*Target.capabilities, "soft-delete", "hard-delete")
     default_sink_class: type[SQLSink[Any]] = SQLSink
 
@@ -64,6 +85,13 @@ class SQLTarget(Target):
         self.hook_tables = HookTables()
         self._database: Database | None = None
         self._tables: dict[str, tuple[Table, Lock]] = {}
+        #: The rows that wait for their state, where the state is kept in the database.
+        self.waiting = Waiting() if self.config.get("state_key") else None
+        if self.waiting is not None and self.config.get("load_method") == OVERWRITE:
+            raise ConfigurationError(
+                "state_key: a table that is loaded anew in every run has no use for a state: remove it, or set "
+                "load_method to 'append-only' or 'upsert'"
+            )
         self.check_settings()
 
     @cached_property
@@ -90,12 +118,61 @@ class SQLTarget(Target):
 
     def open_table(self, stream: str) -> tuple[Table, Lock]:
         """Give a stream's table, the same however often it is asked for; the lock is for streams of the same name."""
-        if self._database is None:
-            self._database = self.open_database()
+        if self.waiting is not None and stream.casefold() == self._state_table_name.casefold():
+            raise ConfigurationError(
+                f"the stream '{stream}' has the name of the table of states: set state_table, or rename the stream by "
+                "stream_maps (__alias__)"
+            )
         if stream not in self._tables:
             overwrite = self.config.get("load_method") == OVERWRITE
-            self._tables[stream] = self._database.table(stream, overwrite=overwrite), Lock()
+            self._tables[stream] = self._opened_database().table(stream, overwrite=overwrite), Lock()
         return self._tables[stream]
+
+    def _opened_database(self) -> Database:
+        if self._database is None:
+            self._database = self.open_database()
+        return self._database
+
+    @property
+    def _state_table_name(self) -> str:
+        return str(self.config.get("state_table") or "_singerkit_state")
+
+    def _state_table(self) -> StateTable:
+        from singerkit.sql.state_table import StateTable
+
+        key = self.config.get("state_key")
+        if not key:
+            raise ConfigurationError("state_key: is not set, so no state is kept in the database")
+        return StateTable(self._opened_database(), self._state_table_name, str(key))
+
+    def stored_state(self) -> str:
+        """Give the JSON of the state that is kept in the database under ``state_key``; ``{}`` before the first run.
+
+        Errors: ``ConfigurationError`` when the setting is missing; ``StateError`` when the state is damaged.
+        """
+        try:
+            found = self._state_table().read()
+        finally:
+            self._close()
+        return "{}" if found is None or found.text is None else found.text
+
+    @property
+    def state_keeper(self) -> Callable[[bytes], None] | None:
+        """With ``state_key``: stores a state in one transaction with the rows that waited for it."""
+        waiting = self.waiting
+        if waiting is None:
+            return None
+        table = self._state_table()
+        table.open()
+
+        def keep(state: bytes) -> None:
+            try:
+                table.store(state, waiting.write)
+            except SingerKitError as error:
+                raise waiting.located(error) from None
+            waiting.clear()
+
+        return keep
 
     @property
     def publisher(self) -> Callable[[], None] | None:
@@ -112,10 +189,16 @@ class SQLTarget(Target):
         try:
             super().listen(file_input)
         finally:
-            if self._database is not None:
-                self._database.close()
-            if "target_connector" in self.__dict__:
-                self.target_connector.close()
+            self._close()
+
+    def _close(self) -> None:
+        if self.waiting is not None:
+            self.waiting.clear()
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        if "target_connector" in self.__dict__:
+            self.target_connector.close()
 
     def check_settings(self) -> None:
         """Refuse, before anything is read, settings that the config's schema can't refuse.

@@ -39,6 +39,8 @@ class Target(Plugin):
         TargetCapabilities.VALIDATE_RECORDS,
     )
     default_sink_class: type[Sink]
+    #: Whether the target can keep its states where it keeps its records, and show them: ``stored_state``.
+    keeps_states: ClassVar[bool] = False
     _rejects: Rejects | None = None
     #: Streams that are stored at the same time, at most; the setting ``max_parallelism`` wins.
     max_parallelism: int = 4
@@ -80,6 +82,14 @@ class Target(Plugin):
         """
         return None
 
+    @property
+    def state_keeper(self) -> Callable[[bytes], None] | None:
+        """What stores a state together with everything that the sinks were given since the one before; or ``None``.
+
+        Where there is something, sinks need not make durable what they are given: no state leaves before it was called.
+        """
+        return None
+
     def listen(self, file_input: BinaryIO | None = None) -> None:
         """Load a stream of Singer messages: a file that has a descriptor, or stdin.
 
@@ -111,6 +121,7 @@ class Target(Plugin):
             activate_versions=bool(self.config.get("process_activate_version_messages", True)),
             rejects=self._rejects,
             publish=self.publisher,
+            keep_state=self.state_keeper,
             batches=self._open_batches(),
         )
         try:

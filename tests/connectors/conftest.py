@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -23,6 +24,8 @@ import pymysql
 import pytest
 from psycopg.types.json import set_json_loads
 from pyarrow import parquet
+
+from singerkit.built_in import CONNECTORS
 
 from . import servers
 
@@ -101,6 +104,11 @@ class Plugin:
         ended = self.run(*messages, **settings)
         assert ended.code == 0, ended.err
         return ended
+
+    def stored_state(self, **settings):
+        """Give the state that the database keeps, asked in this process."""
+        module, _, plugin = CONNECTORS[self.name].location.partition(":")
+        return getattr(import_module(module), plugin)(config={**self.config, **settings}).stored_state()
 
     def kill_after(self, data, released):
         """Feed it data, kill it when it has released so many states, and give the states."""

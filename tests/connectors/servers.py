@@ -32,6 +32,8 @@ MYSQL = {
     "database": os.environ.get("SINGERKIT_TEST_MYSQL_DATABASE", "test"),
 }
 
+SERVERS = ("target-postgres", "target-mysql")
+
 
 def need(target: str) -> None:
     """Skip the test if the target's server does not answer."""

@@ -1,8 +1,9 @@
 """SIGKILL of the SQL targets at random moments: what was released is stored, and the next run makes the rest whole.
 
 ``SINGERKIT_KILLS`` says how often for each database (a few by default), ``SINGERKIT_KILL_SEED`` repeats one chain of
-kills. Half of the kills hit loads of two streams, one that replaces by key and one that appends; the others hit loads
-that overwrite, while a reader looks at the table all the time. What goes wrong prints the seed.
+kills. A third of the kills hit loads of two streams, one that replaces by key and one that appends; a third hit loads
+that append and keep their state in the database; the others hit loads that overwrite, while a reader looks at the table
+all the time. What goes wrong prints the seed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ KILLS = int(os.environ.get("SINGERKIT_KILLS", "3"))
 SEED = os.environ.get("SINGERKIT_KILL_SEED")
 BETWEEN = 10 if KILLS >= 20 else 2
 OVERWRITES = BETWEEN if KILLS >= 20 else 1
-SEEDS = [int(SEED)] if SEED else list(range(2000, 2000 + max(1, KILLS // (2 * BETWEEN))))
+SEEDS = [int(SEED)] if SEED else list(range(2000, 2000 + max(1, -(-KILLS // (3 * BETWEEN)))))
 
 BATCH_ROWS = 100
 KEYS = 700
@@ -158,6 +159,58 @@ def test_after_kills_nothing_that_was_released_is_missing_and_nothing_is_twice_t
     assert versions == last_versions(everything)
     assert set(events) == set(everything)
     assert sum((events - events_before).values()) == len(everything) - released - 1
+
+
+def appended(numbers):
+    """Give messages of two streams without keys, in which a state covers both."""
+    yield schema("events", keys=())
+    yield schema("calls", keys=())
+    for number in numbers:
+        yield record("events", id=number, name="x" * (number % 50))
+        if number % 3 == 0:
+            yield record("calls", id=number, name=None)
+        if number % 30 == 29:
+            yield state(number)
+
+
+def kept(target):
+    """Give the state that the database has, and the ids of both streams."""
+    found = json.loads(target.stored_state())
+    ids = []
+    for stream in ("events", "calls"):
+        try:
+            ids.append(sorted(row["id"] for row in target.rows(stream, order=None)))
+        except Exception as error:  # noqa: BLE001 - as in stored
+            assert any(words in str(error) for words in ("exist", "no such table")), error
+            ids.append([])
+    return -1 if found == {} else found, *ids
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_with_the_state_in_the_database_every_record_is_there_once_whenever_it_is_killed(killed, seed):
+    print(f"SINGERKIT_KILL_SEED={seed}")
+    chance = random.Random(seed)
+    killed.config |= {"state_key": "kills", "batch_wait_limit_seconds": 0.05}
+    for _ in range(BETWEEN):
+        begin, *_ = kept(killed)
+        batches = chance.randrange(2, 8)
+        # Some inputs are so large that a state is due before the input is silent.
+        count = batches * chance.choice([BATCH_ROWS, BATCH_ROWS, 30 * BATCH_ROWS])
+        run = Run(killed, lines(*appended(range(begin + 1, begin + 1 + count))), ends=chance.random() < 0.2)
+        if chance.random() < 0.4:
+            time.sleep(chance.uniform(0, 1))
+        else:
+            run.wait_for_states(chance.randrange(3))
+            time.sleep(chance.choice([0, chance.uniform(0, 0.1)]))
+        code = run.kill()
+        assert code in (0, 1, -signal.SIGKILL), run.log
+        state_now, events, calls = kept(killed)
+        assert state_now >= max([begin, *run.states]), "released and not kept"
+        assert events == list(range(state_now + 1)), "not once each, up to the state that is kept"
+        assert calls == list(range(0, state_now + 1, 3))
+    end = state_now + 500
+    killed.load(*appended(range(state_now + 1, end)), state(end - 1))
+    assert kept(killed) == (end - 1, list(range(end)), list(range(0, end, 3)))
 
 
 ROWS = 800

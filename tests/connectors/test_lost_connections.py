@@ -16,7 +16,9 @@ from singerkit.sql.dialects.mysql import MySQL
 from singerkit.sql.dialects.postgresql import PostgreSQL
 from singerkit.sql.kinds import INTEGER, TEXT
 from singerkit.sql.server import ServerDatabase
+from singerkit.sql.state_table import StateTable
 from singerkit.sql.tables import TablePlan
+from singerkit.sql.waiting import Waiting
 
 from . import servers
 from .conftest import feed, lines, made, record, schema, schema_of, state
@@ -245,3 +247,45 @@ def test_a_server_that_ends_connections_again_and_again_delays_a_load_and_no_mor
     assert "trying again" in log
     for stream in "ab":
         assert [row["id"] for row in server.rows(stream)] == list(range(count // 2))
+
+
+@pytest.mark.parametrize("verdict", [CUT, CUT_BEHIND])
+def test_a_connection_cut_anywhere_stores_rows_and_their_state_once(server, verdict):
+    cut = CutUpToCommit(verdict)
+    with proxy_to(server, cut) as proxy:
+        database = open_through(server, proxy)
+        table = database.table("people", overwrite=False)
+        table.adapt(TablePlan({"id": INTEGER, "name": TEXT}, {}, ()))
+        states, waiting = StateTable(database, "states", "shop"), Waiting()
+        states.open()
+        number = 0
+        while not cut.was_commit:
+            number += 1
+            for name in "xy":
+                waiting.add_rows("people", table, table.prepare([{"id": number, "name": name}], remove_deleted=False))
+            cut.blocks_left = number
+            states.store(b"%d" % number, waiting.write)
+            waiting.clear()
+            assert states.read().text == str(number)
+        database.close()
+    assert proxy.cuts == number >= 2
+    assert [row["id"] for row in server.rows()] == sorted([*range(1, number + 1)] * 2)
+
+
+def test_of_two_runs_of_a_pipeline_one_goes_on(server):
+    with proxy_to(server, lambda data: PASS) as proxy:
+        first, second = open_through(server, proxy), open_through(server, proxy)
+        table = first.table("people", overwrite=False)
+        table.adapt(TablePlan({"id": INTEGER, "name": TEXT}, {}, ()))
+        one, other = (StateTable(database, "states", "shop") for database in (first, second))
+        one.open()
+        other.open()
+        other.store(b"1", lambda cursor: None)
+        rows = table.prepare([{"id": 1, "name": "x"}], remove_deleted=False)
+        with pytest.raises(FatalSyncError, match="another run of the pipeline 'shop'"):
+            one.store(b"2", lambda cursor: table.write(cursor, rows))
+        other.store(b"3", lambda cursor: None)
+        assert other.read().text == "3"
+        first.close()
+        second.close()
+    assert server.rows() == []

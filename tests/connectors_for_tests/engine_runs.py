@@ -235,8 +235,12 @@ def run_target(
     activate_versions: bool = True,
     seconds: float = 30.0,
     write_state: Callable[[bytes], None] | None = None,
+    keeps_states: bool = False,
 ) -> TargetOutcome:
-    """Load messages: bytes, dicts, or a descriptor to read them from."""
+    """Load messages: bytes, dicts, or a descriptor to read them from.
+
+    ``keeps_states``: states are kept with what the sinks were given; the event of that is ``keep``.
+    """
     events: list[Any] = []
 
     def open_slot(name: str, schema: dict[str, Any], keys: tuple[str, ...]) -> SlotSpec:
@@ -258,6 +262,7 @@ def run_target(
         max_parallelism=max_parallelism,
         max_pending_bytes=max_pending_bytes,
         activate_versions=activate_versions,
+        keep_state=(lambda text: events.append(("keep", "", text))) if keeps_states else None,
     )
     try:
         return TargetOutcome(events, within(seconds, Load(run).run))

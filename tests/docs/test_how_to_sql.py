@@ -75,3 +75,11 @@ def test_refused_records(typed):
     assert (entry["line"], entry["message"]["record"]["id"]) == (3, 2)
     assert "/age" in str(entry["violations"]) + entry["error"]
     assert rows == "(1, 30) (2, 40) (3, 50)\n"
+
+
+def test_keep_the_state_in_the_database(typed):
+    _, broken, state, _, rows = typed("keep-state-in-the-database.md")
+    text = (PAGES / "keep-state-in-the-database.md").read_text(encoding="utf-8")
+    assert json.loads(broken.splitlines()[0]) == json.loads(state)
+    for printed in (broken.splitlines()[1], state.strip(), rows.strip()):
+        assert f"`{printed}`" in text

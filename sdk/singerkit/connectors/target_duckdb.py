@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from singerkit import typing as th
 from singerkit.sinks.sql import SQLSink
 from singerkit.sql.dialects.duckdb import DuckDBDatabase
-from singerkit.sql_target import LOAD_METHOD, ON_SCHEMA_CHANGE, SQLTarget, path_in
+from singerkit.sql_target import LOAD_METHOD, ON_SCHEMA_CHANGE, STATE_KEY, STATE_TABLE, SQLTarget, path_in
 
 
 class DuckDBSink(SQLSink[Any]):
@@ -39,6 +39,8 @@ class TargetDuckDB(SQLTarget):
         th.Property("filepath", th.StringType, title="Database", description="Another name for `path`."),
         LOAD_METHOD,
         ON_SCHEMA_CHANGE,
+        STATE_KEY,
+        STATE_TABLE,
     ).to_dict()
 
     def open_database(self) -> DuckDBDatabase:

@@ -17,7 +17,7 @@ from singerkit.errors import ConfigurationError
 from singerkit.sinks.sql import SQLSink
 from singerkit.sql.dialects.mysql import MySQL
 from singerkit.sql.server import ServerDatabase
-from singerkit.sql_target import LOAD_METHOD, ON_SCHEMA_CHANGE, SQLTarget
+from singerkit.sql_target import LOAD_METHOD, ON_SCHEMA_CHANGE, STATE_KEY, STATE_TABLE, SQLTarget
 
 
 class MySQLSink(SQLSink[Any]):
@@ -52,6 +52,8 @@ class TargetMySQL(SQLTarget):
         ),
         LOAD_METHOD,
         ON_SCHEMA_CHANGE,
+        STATE_KEY,
+        STATE_TABLE,
     ).to_dict()
 
     def check_settings(self) -> None:

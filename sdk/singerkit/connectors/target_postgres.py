@@ -16,7 +16,7 @@ from singerkit.errors import ConfigurationError
 from singerkit.sinks.sql import SQLSink
 from singerkit.sql.dialects.postgresql import PostgreSQL
 from singerkit.sql.server import ServerDatabase
-from singerkit.sql_target import LOAD_METHOD, ON_SCHEMA_CHANGE, SQLTarget
+from singerkit.sql_target import LOAD_METHOD, ON_SCHEMA_CHANGE, STATE_KEY, STATE_TABLE, SQLTarget
 
 #: Setting to parameter of libpq.
 _PARAMETERS = {
@@ -74,6 +74,8 @@ class TargetPostgres(SQLTarget):
         ),
         LOAD_METHOD,
         ON_SCHEMA_CHANGE,
+        STATE_KEY,
+        STATE_TABLE,
     ).to_dict()
 
     def open_database(self) -> ServerDatabase:

@@ -14,7 +14,7 @@ from typing import Any
 from singerkit import typing as th
 from singerkit.sinks.sql import SQLSink
 from singerkit.sql.dialects.sqlite import SQLiteDatabase
-from singerkit.sql_target import LOAD_METHOD, ON_SCHEMA_CHANGE, SQLTarget, path_in
+from singerkit.sql_target import LOAD_METHOD, ON_SCHEMA_CHANGE, STATE_KEY, STATE_TABLE, SQLTarget, path_in
 
 
 class SQLiteSink(SQLSink[Any]):
@@ -46,6 +46,8 @@ class TargetSQLite(SQLTarget):
         ),
         LOAD_METHOD,
         ON_SCHEMA_CHANGE,
+        STATE_KEY,
+        STATE_TABLE,
     ).to_dict()
 
     def open_database(self) -> SQLiteDatabase:

@@ -48,7 +48,10 @@ def state_text(message: OtherMessage) -> bytes:
     """
     if "value" not in message.members:
         raise refused(message, "the STATE message has no 'value'")
-    return bytes(_state_decoder.decode(message.line).value).strip()
+    try:
+        return bytes(_state_decoder.decode(message.line).value).strip()
+    except msgspec.DecodeError:  # the reader is more patient with a lone surrogate
+        raise refused(message, "the STATE message holds half a character (a lone surrogate)") from None
 
 
 def activation_of(message: OtherMessage) -> tuple[str, int]:

@@ -20,6 +20,7 @@ from singerkit import clock
 from singerkit.engine.activations import Activations
 from singerkit.engine.batch_input import BatchInput, batch_of
 from singerkit.engine.drains import Drains
+from singerkit.engine.epoch import Epoch
 from singerkit.engine.incoming import (
     activation_of,
     attached,
@@ -32,7 +33,7 @@ from singerkit.engine.incoming import (
 from singerkit.engine.rejects import Rejects
 from singerkit.engine.slot import Slot, SlotSpec
 from singerkit.engine.stop import StopSignal
-from singerkit.errors import RecordsWithoutSchemaException
+from singerkit.errors import RecordsWithoutSchemaException, SyncError
 from singerkit.protocol.reader import Event, MessageReader, OtherMessage, ReaderLimits, RecordRun
 from singerkit.state.gate import StateGate
 from singerkit.types import Schema
@@ -43,6 +44,8 @@ logger = logging.getLogger(__name__)
 _READ_BYTES = 256 * 1024
 #: Rows after which a state makes every stream drain, so that little is redone after a crash.
 _ROWS_PER_RELEASE = 10_000
+#: Seconds that a state waits for more rows to be stored with it, where no stream says it.
+_LONGEST_EPOCH_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class LoadRun:
 
     Shape: ``open_slot(stream, schema, key_properties)`` makes the sinks; ``write_state(text)`` lets a state out;
     ``publish()``, if there is one, makes all that was stored count at once, and no state leaves before it did.
+    ``keep_state(text)``, if there is one, stores a state together with all that the sinks were given since the one
+    before, all or nothing; sinks store nothing by themselves then.
     Units: ``max_pending_bytes`` bytes of lines that wait or are being stored.
     """
 
@@ -65,6 +70,7 @@ class LoadRun:
     activate_versions: bool = True
     rejects: Rejects | None = None
     publish: Callable[[], None] | None = None
+    keep_state: Callable[[bytes], None] | None = None
     batches: BatchInput | None = None
 
 
@@ -79,6 +85,7 @@ class Load:
         self._given = given
         self._reader = MessageReader(given.limits)
         self._gate = StateGate()
+        self._epoch = None if given.keep_state is None else Epoch()
         self._drains = Drains(given.max_parallelism)
         self._slots: dict[str, Slot] = {}
         self._rows_since_release = 0
@@ -97,13 +104,13 @@ class Load:
         """
         try:
             ended = self._read_all()
+            if self._epoch is not None:
+                self._end_epochs(self._epoch, ended=ended)
+                return
             self._drain_all()
             self._judge_rejects()
             if ended:
-                for stream, version in self._activations.confirmed():
-                    _activate(self._slots[stream], version)
-                for slot in self._slots.values():
-                    _clean_up(slot)
+                self._finish()
                 self._publish()
         finally:
             self._drains.close()
@@ -127,6 +134,15 @@ class Load:
             self._drain_what_is_due()
         return False
 
+    def _finish(self) -> bool:
+        """Act on what holds for the whole input, and let the sinks go; tell whether rows changed by that."""
+        activated = list(self._activations.confirmed())
+        for stream, version in activated:
+            _activate(self._slots[stream], version)
+        for slot in self._slots.values():
+            _clean_up(slot)
+        return bool(activated)
+
     # Waiting
 
     def _wait_for_input(self) -> bool:
@@ -144,6 +160,8 @@ class Load:
     def _seconds_until_due(self) -> float | None:
         idle = [slot for slot in self._slots.values() if slot.draining is None]
         due = [at for slot in idle for at in (slot.due_at, slot.settle_at) if at is not None]
+        if self._epoch is not None and (at := self._epoch.due_at(self._longest_epoch_s())) is not None:
+            due.append(at)
         return max(0.0, min(due) - clock.monotonic()) if due else None
 
     # Messages
@@ -162,10 +180,19 @@ class Load:
     def _take_records(self, run: RecordRun) -> None:
         slot = self._slot_of(run.stream, run, "RECORD")
         self._activations.note_records(run.stream)
-        slot.add(run)
-        self._gate.received(run.stream, run.rows)
-        self._rows_since_release += run.rows
         self._pending_bytes += len(run.lines)
+        if self._epoch is not None and self._epoch.state is not None:
+            self._epoch.put_aside(run)
+        else:
+            self._add(slot, run)
+
+    def _add(self, slot: Slot, run: RecordRun) -> None:
+        slot.add(run)
+        if self._epoch is not None:
+            self._epoch.note(run.rows)
+        else:
+            self._gate.received(run.stream, run.rows)
+            self._rows_since_release += run.rows
         if slot.is_full:
             self._drain(slot)
 
@@ -187,6 +214,7 @@ class Load:
             if slot.schema == schema and slot.key_properties == key_properties:
                 return
             # What came under the old schema is stored under it, before anything of the new one.
+            self._keep_held_state()
             self._drain_now(slot)
             _clean_up(slot)
         with located_at(message, stream):
@@ -198,6 +226,9 @@ class Load:
     def _take_state(self, message: OtherMessage) -> None:
         state = state_text(message)
         self._activations.note_state(message.members["value"])
+        if self._epoch is not None:
+            self._extend(self._epoch, state)
+            return
         self._release(self._gate.hold(state))
         if self._gate.holds and self._rows_since_release >= self._rows_per_release():
             for slot in self._slots.values():
@@ -214,6 +245,7 @@ class Load:
             raise refused(message, "an ACTIVATE_VERSION came before the SCHEMA of its stream", stream)
         if not self._given.activate_versions:
             return
+        self._keep_held_state()
         self._drain_now(slot)
         if version in slot.versions:
             self._activations.settle(stream)
@@ -228,6 +260,7 @@ class Load:
         if source is None:
             raise refused(message, "this target takes no BATCH messages: remove 'batch_config' from the tap's config")
         names = source.names(message, batch)
+        self._keep_held_state()
         if slot.spec.process_files is not None:
             self._drain_now(slot)
             with in_sink_of(slot.stream):
@@ -239,9 +272,9 @@ class Load:
                     self._make_room()
         if source.deletes:
             self._drain_now(slot)
-            if self._given.publish is None:
+            if self._given.publish is None and self._epoch is None:
                 source.delete(names)
-            else:  # nothing is durable before the end
+            else:  # nothing of it is durable yet
                 self._used_files += names
 
     def _make_room(self) -> None:
@@ -259,6 +292,9 @@ class Load:
     def _drain_what_is_due(self) -> None:
         now = clock.monotonic()
         crowded = self._pending_bytes >= self._given.max_pending_bytes
+        due_at = None if self._epoch is None else self._epoch.due_at(self._longest_epoch_s())
+        if due_at is not None and (crowded or due_at <= now):
+            self._keep_held_state()
         for slot in self._slots.values():
             if slot.settle_at is not None and slot.settle_at <= now:
                 self._drain(slot, settles=True)
@@ -294,6 +330,9 @@ class Load:
                 raise attached(failure, batch.stream)
             self._pending_bytes -= batch.line_bytes
             self._given.count_records(batch.stream, batch.rows)
+            if self._epoch is not None:
+                slot.stored(batch)
+                continue
             self._release(self._gate.durable({batch.stream: slot.stored(batch)}))
 
     def _release(self, state: bytes | None) -> None:
@@ -308,10 +347,66 @@ class Load:
     def _publish(self) -> None:
         if self._given.publish is not None:
             self._given.publish()
-            if self._given.batches is not None and self._used_files:
-                self._given.batches.delete(self._used_files)
+            self._delete_used_files()
             if self._unpublished_state is not None:
                 self._given.write_state(self._unpublished_state)
+
+    def _delete_used_files(self) -> None:
+        if self._given.batches is not None and self._used_files:
+            self._given.batches.delete(self._used_files)
+        self._used_files = []
+
+    # Epochs, where a state is stored with its rows
+
+    def _extend(self, epoch: Epoch, state: bytes) -> None:
+        """Let the epoch reach to a state; end it when it is large enough."""
+        for run in epoch.take_aside():
+            self._add(self._slots[run.stream], run)
+        epoch.hold(state)
+        if epoch.rows >= self._rows_per_release():
+            self._keep_held_state()
+
+    def _longest_epoch_s(self) -> float:
+        return min((slot.spec.rule.max_age_s for slot in self._slots.values()), default=_LONGEST_EPOCH_SECONDS)
+
+    def _keep_held_state(self) -> None:
+        """Store the state that covers the epoch, with its rows; what was put aside begins the next one."""
+        epoch = self._epoch
+        if epoch is None or epoch.state is None:
+            return
+        self._drain_all()
+        self._keep(epoch.state)
+        epoch.end()
+        for run in epoch.take_aside():
+            self._add(self._slots[run.stream], run)
+
+    def _keep(self, state: bytes) -> None:
+        assert self._given.keep_state is not None  # noqa: S101  # for the type checker: without it there are no epochs
+        self._judge_rejects()
+        self._given.keep_state(state)
+        self._given.write_state(state)
+        self._delete_used_files()
+
+    def _end_epochs(self, epoch: Epoch, *, ended: bool) -> None:
+        """Store what a state covers; the rest would be there twice after the next run.
+
+        Errors: ``SyncError`` where the input ended behind records that no state covers.
+        """
+        uncovered = epoch.uncovered_rows
+        if not ended or uncovered:
+            self._keep_held_state()
+            if ended:
+                raise SyncError(
+                    f"the input ended without a STATE behind its last records ({uncovered:,}): they are not stored, as "
+                    "the next run brings them again. Run again if the tap broke off; a tap that writes no STATE at "
+                    "its end can't be loaded with 'state_key'"
+                )
+            return
+        self._drain_all()
+        changed = self._finish()
+        state = epoch.state if epoch.state is not None else epoch.kept
+        if state is not None and (epoch.state is not None or changed):
+            self._keep(state)
 
     def _judge_rejects(self) -> None:
         if self._given.rejects is not None:

@@ -44,21 +44,30 @@ class DirectLoading:
             sink.logger.warning("The table has no column for the property '%s': its values are dropped", name)
 
     def store(self, records: Sequence[Any], *, removes_deleted: bool) -> None:
-        """Store records, and wait until they are on the disk.
+        """Store records, and wait until they are on the disk; or let them wait for their state.
 
         Shape: dicts, where ``removes_deleted``; else they may be structs as well.
         """
         for name, values in zip(self._ignored, columns_of(records, self._ignored), strict=True):
             self._dropped[name] += sum(value is not None for value in values)
         removes = removes_deleted and any(record.get(DELETED_AT) for record in records)
+        waiting = self._target.waiting
         with self._lock:
-            self._table.store(records, remove_deleted=removes)
+            if waiting is None:
+                self._table.store(records, remove_deleted=removes)
+            else:
+                rows = self._table.prepare(records, remove_deleted=removes)
+                waiting.add_rows(self._sink.stream_name, self._table, rows)
 
     def retire(self, new_version: int, *, hard: bool) -> None:
         """Remove the rows of older versions, or of none, or mark them as deleted."""
         deleted_at = None if hard else datetime.now(tz=UTC).isoformat()
+        waiting = self._target.waiting
         with self._lock:
-            self._table.retire(new_version, deleted_at=deleted_at)
+            if waiting is None:
+                self._table.retire(new_version, deleted_at=deleted_at)
+            else:
+                waiting.add_retirement(self._sink.stream_name, self._table, new_version, deleted_at)
 
     def dropped(self) -> Counter[str]:
         """Give the values that were dropped, by column."""

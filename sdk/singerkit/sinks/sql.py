@@ -246,6 +246,14 @@ class SQLSink(BatchSink, Generic[_Connector]):
         hooks = _overridden(type(self), SQLSink, _SINK_HOOKS)
         hooks += _overridden(type(self.connector), SQLConnector, TABLE_HOOKS)
         target: Any = self._target
+        keeps_state = getattr(target, "waiting", None) is not None
+        if keeps_state and (
+            own := [*hooks, *_overridden(type(self), SQLSink, (*_STORING_HOOKS, "process_batch_files"))]
+        ):
+            raise ConfigurationError(
+                f"state_key: {own[0]} stores rows by itself, so they can't be in one transaction with the state: "
+                "remove the setting"
+            )
         if getattr(target, "has_own_database", False):
             if hooks:
                 raise ConfigurationError(

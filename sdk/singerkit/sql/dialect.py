@@ -58,6 +58,11 @@ class Dialect(ABC):
         """
         return False
 
+    def query(self, cursor: Any, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Execute a statement with a ``?`` for each value, none of them in a name; give the rows that it finds."""
+        cursor.execute(statement.replace("%", "%%").replace("?", "%s") if values else statement, values or None)
+        return list(cursor.fetchall()) if cursor.description else []
+
     @abstractmethod
     def use_schema(self, cursor: Any, name: str | None) -> str:
         """Give the schema (or database) for the tables, the connection's own if none is named; make it if need be."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from singerkit.errors import DataError, FatalSyncError, SingerKitError
 from singerkit.sql.dialect import Dialect
 from singerkit.sql.names import marked, quoted, table_name
 from singerkit.sql.server_table import ServerTable
-from singerkit.sql.tables import Database
+from singerkit.sql.tables import Database, plain_name
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,22 @@ class ServerDatabase(Database):
 
         if self._unpublished:
             self.run(swap)
+
+    def query(self, cursor: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Execute a statement."""
+        return self.dialect.query(cursor, statement, values)
+
+    def has_table(self, cursor: Any, name: str) -> bool:
+        """Look it up."""
+        return name in self.dialect.tables(cursor, self.schema)
+
+    def qualified(self, name: str) -> str:
+        """Give the quoted name with the schema's."""
+        return f"{quoted(self.schema)}.{quoted(plain_name(name, self.dialect.names))}"
+
+    def column_type(self, kind: str, *, is_key: bool = False) -> str:
+        """Give the type of a new column."""
+        return self.dialect.type_of_kind(kind, None, is_key=is_key)
 
     def close(self) -> None:
         """Close all connections."""

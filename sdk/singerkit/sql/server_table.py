@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from singerkit.errors import DataError
 from singerkit.records.columns import Values, as_json, columns_of
 from singerkit.sql import kinds
 from singerkit.sql.delimited import Texts
@@ -17,8 +18,10 @@ from singerkit.sql.tables import (
     EVOLVE,
     VERSION,
     RefusedRow,
+    Rows,
     Table,
     TablePlan,
+    changed_meanwhile,
     fitting,
     located,
     settled,
@@ -46,9 +49,9 @@ class ServerTable(Table):
         self._name = f"{quoted(schema)}.{quoted(name)}"
         self.columns: dict[str, str] = {}
         self._policy = EVOLVE
-        self._types: dict[str, str] = {}
+        #: As the table is now, with columns of the stream's older schemas.
+        self._layout = Layout({})
         self._keys: tuple[str, ...] = ()
-        self._is_unique = False
         #: Keys of several types: as JSON, 1 and "1" differ in a column of texts too.
         self._json_keys: set[str] = set()
 
@@ -71,9 +74,7 @@ class ServerTable(Table):
             self._evolve(cursor, layout, wanted)
         else:
             self._create(cursor, wanted)
-        found = dialect.layout(cursor, self._schema, self._plain_name)
-        self._types = {column: found.types[column] for column in self.columns.values()}
-        self._is_unique = bool(self._keys) and set(found.primary_key) == set(self._keys) and not found.merges_by_others
+        self._layout = dialect.layout(cursor, self._schema, self._plain_name)
         self._json_keys = {self.columns[key] for key in plan.keys if plan.kinds[key] in (kinds.JSON, kinds.MIXED)}
 
     def _create(self, cursor: Any, wanted: Mapping[str, str]) -> None:
@@ -105,33 +106,51 @@ class ServerTable(Table):
 
         Errors: ``DataError`` naming the column and the type of a value that the server refuses.
         """
-        columns = columns_of(records, list(self.columns))
-        texts = self._fit(columns)
-        if self._keys:
-            kept = self._last_of_each_key(columns, texts)
-            if kept is not None:
-                texts = [[column[number] for number in kept] for column in texts]
+        rows = self.prepare(records, remove_deleted=remove_deleted)
         try:
-            self._run(
-                lambda cursor: self._store(cursor, texts, remove_deleted=remove_deleted), repeatable=bool(self._keys)
-            )
+            self._run(lambda cursor: self.write(cursor, rows), repeatable=bool(rows.keys))
         except RefusedRow as error:
-            raise located(error, self._types, columns) from None
+            raise self.located(error, rows) from None
 
-    def _store(self, cursor: Any, texts: Sequence[Texts], *, remove_deleted: bool) -> None:
-        columns = list(self._types)
-        if self._keys:
+    def prepare(self, records: Sequence[dict[str, Any]], *, remove_deleted: bool) -> Rows:
+        """Widen the columns that can't hold what came."""
+        rows = Rows(
+            tuple(self.columns.values()),
+            columns_of(records, list(self.columns)),
+            self._keys,
+            frozenset(self._json_keys),
+            self.columns[DELETED_AT] if remove_deleted else None,
+        )
+        texts = [self._fit(rows, number) for number in range(len(rows.columns))]
+        rows.fitted = self._without_replaced(rows, texts)
+        return rows
+
+    def write(self, cursor: Any, rows: Rows) -> None:
+        """Put rows into the table, through a staging table where they replace others."""
+        texts = self._refitted(rows) if rows.fitted is None else rows.fitted
+        columns, keys = list(rows.columns), rows.keys
+        if keys:
+            found = self._layout
+            unique = set(found.primary_key) == set(keys) and not found.merges_by_others
             staged = self._dialect.stage(cursor, self._name, columns)
             self._dialect.fill(cursor, staged, columns, texts)
-            for statement in self._dialect.merge(self._name, staged, columns, self._keys, unique=self._is_unique):
+            for statement in self._dialect.merge(self._name, staged, columns, keys, unique=unique):
                 cursor.execute(statement)
             self._dialect.unstage(cursor, staged)
         else:
             self._dialect.fill(cursor, self._name, columns, texts)
-        if remove_deleted:
-            cursor.execute(f"DELETE FROM {self._name} WHERE {quoted(self.columns[DELETED_AT])} IS NOT NULL")  # noqa: S608
+        if rows.removes_by:
+            cursor.execute(f"DELETE FROM {self._name} WHERE {quoted(rows.removes_by)} IS NOT NULL")  # noqa: S608
+
+    def located(self, error: RefusedRow, rows: Rows) -> DataError:
+        """Say which column refuses what kind of value."""
+        return located(error, {column: self._layout.types[column] for column in rows.columns}, rows.values)
 
     def retire(self, version: int, *, deleted_at: str | None) -> None:
+        """Remove the rows of older versions, or mark them."""
+        self._run(lambda cursor: self.retire_by(cursor, version, deleted_at=deleted_at))
+
+    def retire_by(self, cursor: Any, version: int, *, deleted_at: str | None) -> None:
         """Remove the rows of older versions, or mark them."""
         of_row = quoted(self.columns[VERSION])
         older = f"({of_row} < {version:d} OR {of_row} IS NULL)"
@@ -139,27 +158,41 @@ class ServerTable(Table):
         if deleted_at is not None:
             mark = quoted(self.columns.get(DELETED_AT, ""))
             moment = [datetime.fromisoformat(deleted_at)]
-            (text,), _ = self._dialect.fitted(moment, self._types[self.columns[DELETED_AT]])
+            (text,), _ = self._dialect.fitted(moment, self._layout.types[self.columns[DELETED_AT]])
             statement = f"UPDATE {self._name} SET {mark} = '{text}' WHERE {older} AND {mark} IS NULL"  # noqa: S608
-        self._run(lambda cursor: cursor.execute(statement))
+        cursor.execute(statement)
 
     # Values on their way
 
-    def _fit(self, columns: Sequence[Values]) -> list[Texts]:
-        """Give the values as the server reads them, and widen the columns that can't hold them."""
-        texts: list[Texts] = []
-        for values, (column, column_type) in zip(columns, list(self._types.items()), strict=True):
-            if column in self._json_keys and not column_type.startswith("json"):
-                values = as_json(values)
-            text, needed = self._dialect.fitted(values, column_type)
-            if needed != column_type and self._policy != EVOLVE:
-                kept = self._fitting(values, column, column_type)
-                text, _ = self._dialect.fitted(kept, column_type)
-            elif needed != column_type:
-                self._widen(column, column_type, needed)
-                text, _ = self._dialect.fitted(values, self._types[column])
+    def _fit(self, rows: Rows, number: int) -> Texts:
+        """Give a column's values as the server reads them; widen it where it can't hold them."""
+        column = rows.columns[number]
+        column_type = self._layout.types[column]
+        text, needed = self._fitted(rows, number, column_type)
+        if needed == column_type:
+            return text
+        if self._policy != EVOLVE:
+            rows.values[number] = self._fitting(rows.values[number], column, column_type)
+        else:
+            self._widen(column, column_type, needed)
+        return self._fitted(rows, number, self._layout.types[column])[0]
+
+    def _refitted(self, rows: Rows) -> Sequence[Texts]:
+        """Give values as the server reads them, for the types that the columns have now."""
+        texts = []
+        for number, column in enumerate(rows.columns):
+            column_type = self._layout.types.get(column, "")
+            text, needed = self._fitted(rows, number, column_type)
+            if needed != column_type:
+                raise changed_meanwhile(self._name)
             texts.append(text)
-        return texts
+        return self._without_replaced(rows, texts)
+
+    def _fitted(self, rows: Rows, number: int, column_type: str) -> tuple[Texts, str]:
+        values = rows.values[number]
+        if rows.columns[number] in rows.json_keys and not column_type.startswith("json"):
+            values = as_json(values)
+        return self._dialect.fitted(values, column_type)
 
     def _fitting(self, values: Values, column: str, column_type: str) -> Values:
         def fits(value: Values) -> bool:
@@ -173,18 +206,23 @@ class ServerTable(Table):
         statement = self._dialect.change_type(self._name, column, before, after)
         logger.info("Table %s: column %s becomes %s to hold what comes", self._name, quoted(column), after)
 
-        def change(cursor: Any) -> str:
+        def change(cursor: Any) -> Layout:
             cursor.execute(statement)
-            return self._dialect.layout(cursor, self._schema, self._plain_name).types[column]
+            return self._dialect.layout(cursor, self._schema, self._plain_name)
 
-        self._types[column] = self._run(change)
+        self._layout = self._run(change)
 
-    def _last_of_each_key(self, columns: Sequence[Values], texts: Sequence[Texts]) -> list[int] | None:
-        """Give the numbers of the rows that no later one replaces; ``None`` when that is all of them."""
-        names = list(self._types)
-        keyed = [self._comparable(columns[n], texts[n], self._types[names[n]]) for n in map(names.index, self._keys)]
+    def _without_replaced(self, rows: Rows, texts: Sequence[Texts]) -> Sequence[Texts]:
+        """Leave out the rows that a later one replaces."""
+        if not rows.keys:
+            return texts
+        numbers = [rows.columns.index(key) for key in rows.keys]
+        keyed = [self._comparable(rows.values[n], texts[n], self._layout.types[rows.columns[n]]) for n in numbers]
         last = {key: number for number, key in enumerate(zip(*keyed, strict=True))}
-        return None if len(last) == len(columns[0]) else sorted(last.values())
+        if len(last) == len(rows.values[0]):
+            return texts
+        kept = sorted(last.values())
+        return [[column[number] for number in kept] for column in texts]
 
     @staticmethod
     def _comparable(values: Values, texts: Texts, column_type: str) -> Sequence[Any]:

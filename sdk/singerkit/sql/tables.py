@@ -6,9 +6,13 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from singerkit.errors import DataError
+from singerkit.errors import ConfigurationError, DataError, FatalSyncError
+from singerkit.records.columns import Values
+from singerkit.sql.names import ANY_NAME, NameLimits, table_name
+
+_Result = TypeVar("_Result")
 
 APPEND, UPSERT, OVERWRITE = "append-only", "upsert", "overwrite"
 #: What happens when a table lacks a column, or has one that is too narrow: it is changed; that is an error; what it
@@ -30,6 +34,24 @@ class TablePlan:
     scales: dict[str, int | None]
     keys: tuple[str, ...]
     policy: str = EVOLVE
+
+
+@dataclass
+class Rows:
+    """Values on their way into a table.
+
+    Shape: ``values`` are those of each of the ``columns``, as they came; ``keys`` are the columns by which a row
+    replaces another, ``json_keys`` those of them that may hold values of several types. ``removes_by``: the column that
+    marks rows as deleted, where such rows are to go. ``fitted``: the values as the database takes them, where they were
+    fitted to the column types that the table has now.
+    """
+
+    columns: tuple[str, ...]
+    values: list[Values]
+    keys: tuple[str, ...] = ()
+    json_keys: frozenset[str] = frozenset()
+    removes_by: str | None = None
+    fitted: Any = None
 
 
 class RefusedRow(DataError):
@@ -68,6 +90,24 @@ class Table(ABC):
     def retire(self, version: int, *, deleted_at: str | None) -> None:
         """Mark the rows of older versions, or of none, as deleted at that time; without a time remove them."""
 
+    # For a transaction with other tables' rows: see singerkit.sql.kept_states.
+
+    def prepare(self, records: Sequence[dict[str, Any]], *, remove_deleted: bool) -> Rows:
+        """Make the table hold what is to come, and give the records as rows for :meth:`write`."""
+        raise ConfigurationError(_NO_STATES)
+
+    def write(self, cursor: Any, rows: Rows) -> None:
+        """Put rows into the table, in the transaction of the cursor; the last one of a key wins."""
+        raise ConfigurationError(_NO_STATES)
+
+    def retire_by(self, cursor: Any, version: int, *, deleted_at: str | None) -> None:
+        """Do what :meth:`retire` does, in the transaction of the cursor."""
+        raise ConfigurationError(_NO_STATES)
+
+    def located(self, error: RefusedRow, rows: Rows) -> DataError:
+        """Say which column refuses what kind of value."""
+        return error
+
 
 class Database(ABC):
     """An open database, for all streams."""
@@ -83,6 +123,49 @@ class Database(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close it."""
+
+    # For states that are kept in the database: see singerkit.sql.kept_states.
+
+    def run(self, work: Callable[[Any], _Result]) -> _Result:
+        """Do ``work(cursor)`` in one transaction; more than once, perhaps, with the effect of the last time only."""
+        raise ConfigurationError(_NO_STATES)
+
+    def query(self, cursor: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Execute a statement with a ``?`` for each value, and give the rows that it finds."""
+        raise ConfigurationError(_NO_STATES)
+
+    def has_table(self, cursor: Any, name: str) -> bool:
+        """Tell whether there is a table of this name, beside those of streams."""
+        raise ConfigurationError(_NO_STATES)
+
+    def qualified(self, name: str) -> str:
+        """Give the name of a table as it stands in a statement.
+
+        Errors: ``ConfigurationError`` for what can't be a table's name.
+        """
+        raise ConfigurationError(_NO_STATES)
+
+    def column_type(self, kind: str, *, is_key: bool = False) -> str:
+        """Give the type of a new column."""
+        raise ConfigurationError(_NO_STATES)
+
+
+_NO_STATES = "state_key: this target's database has no place for states: remove the setting"
+
+
+def changed_meanwhile(table: str) -> FatalSyncError:
+    """Give the error for rows that were fitted to a table which is another one now."""
+    return FatalSyncError(f"the table {table} was changed by another program while rows waited for it; run again")
+
+
+def plain_name(name: str, limits: NameLimits = ANY_NAME) -> str:
+    """Give a name that a setting gives to a table.
+
+    Errors: ``ConfigurationError`` where it can't be one.
+    """
+    if table_name(name, (), limits) != name:
+        raise ConfigurationError(f"state_table: '{name}' can't be the name of a table in this database")
+    return name
 
 
 def settled(

@@ -74,6 +74,16 @@ class AnySQL(Dialect):
         """Tell whether the connection is gone."""
         return bool(getattr(error, "connection_invalidated", False))
 
+    def query(self, cursor: _Connection, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Execute a statement with the driver's marks for values."""
+        import sqlalchemy
+
+        head, *others = statement.replace(":", "\\:").split("?")
+        marked = head + "".join(f":v{number}{part}" for number, part in enumerate(others))
+        named = {f"v{number}": value for number, value in enumerate(values)}
+        result = cursor.sqlalchemy.execute(sqlalchemy.text(marked), named)
+        return [tuple(row) for row in result] if result.returns_rows else []
+
     def use_schema(self, cursor: _Connection, name: str | None) -> str:
         """Give the schema that is named, or the connection's own."""
         import sqlalchemy

@@ -8,11 +8,12 @@ columns. Rows with a very long text go one by one, as parameters: read as a line
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -28,10 +29,13 @@ from singerkit.sql.tables import (
     VERSION,
     Database,
     RefusedRow,
+    Rows,
     Table,
     TablePlan,
+    changed_meanwhile,
     fitting,
     located,
+    plain_name,
     settled,
 )
 from singerkit.sql.texts import longest
@@ -45,6 +49,7 @@ _LARGEST_DEFAULT_LINE = 16 * 1024 * 1024
 _LARGE_TEXT = 4 * 1024 * 1024
 _EXACT_IN_DOUBLE = 2**53
 _INCOMING = '"_singerkit_incoming"'
+_Result = TypeVar("_Result")
 
 
 class DuckDBDatabase(Database):
@@ -68,6 +73,7 @@ class DuckDBDatabase(Database):
         with explained(path):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._connection = duckdb.connect(path)
+            self._connection.execute("SET TimeZone = 'UTC'")
             if schema:
                 self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
             else:
@@ -102,6 +108,33 @@ class DuckDBDatabase(Database):
                     self._connection.execute(f"DROP TABLE IF EXISTS {schema}.{quoted(name)}")
                     self._connection.execute(f"ALTER TABLE {schema}.{quoted(beside)} RENAME TO {quoted(name)}")
 
+    def run(self, work: Callable[[Any], _Result]) -> _Result:
+        """Do work in one transaction."""
+        with explained(self._path), transaction(self._connection):
+            return work(self._connection)
+
+    def query(self, cursor: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Execute a statement."""
+        return list(cursor.execute(statement, list(values)).fetchall())
+
+    def has_table(self, cursor: Any, name: str) -> bool:
+        """Look it up."""
+        found = self.query(
+            cursor,
+            "SELECT 1 FROM information_schema.tables "
+            "WHERE table_catalog = current_database() AND table_schema = ? AND table_name = ?",
+            [self._schema, name],
+        )
+        return bool(found)
+
+    def qualified(self, name: str) -> str:
+        """Give the quoted name with the schema's."""
+        return f"{quoted(self._schema)}.{quoted(plain_name(name))}"
+
+    def column_type(self, kind: str, *, is_key: bool = False) -> str:
+        """Give the type of a new column."""
+        return types.type_of_kind(kind, None)
+
     def close(self) -> None:
         """Close it; DuckDB then moves what is in the write-ahead log into the file."""
         with explained(self._path):
@@ -122,10 +155,9 @@ class DuckDBTable(Table):
         self._plain_name = name
         self._name = f"{quoted(schema)}.{quoted(name)}"
         self.columns: dict[str, str] = {}
+        #: Of every column of the table.
         self._types: dict[str, str] = {}
         self._keys: dict[str, str] = {}
-        self._has_json_key = False
-        self._row: Any = None
 
     def adapt(self, plan: TablePlan) -> None:
         """Make the table, or add columns and widen types as the plan needs."""
@@ -145,82 +177,91 @@ class DuckDBTable(Table):
                 else:
                     columns = ", ".join(f"{quoted(name)} {column_type}" for name, column_type in wanted.items())
                     self._cursor.execute(f"CREATE TABLE {self._name} ({columns})")
-            found = self._existing()
-            self._types = {column: found[column] for column in self.columns.values()}
-            self._has_json_key = types.JSON in (self._types[key] for key in self._keys.values())
-        fields = [(f"c{number}", Any) for number in range(len(self.columns))]
-        self._row = msgspec.defstruct("Row", fields, gc=False)
+            self._types = self._existing()
 
     def store(self, records: Sequence[dict[str, Any]], *, remove_deleted: bool) -> None:
         """Store records in one transaction.
 
         Errors: ``DataError`` naming, where DuckDB says it, the column and the type of a value that is refused.
         """
-        given = columns_of(records, list(self.columns))
-        if self._keys:
-            names = list(self.columns)
-            kept = last_rows([given[names.index(key)] for key in self._keys], as_json=self._has_json_key)
-            if kept is not None:
-                given = [[values[number] for number in kept] for values in given]
-        columns = self._fit(given)
+        rows = self.prepare(records, remove_deleted=remove_deleted)
         try:
-            self._store(columns, remove_deleted=remove_deleted)
+            with explained(self._path), transaction(self._cursor):
+                self.write(self._cursor, rows)
         except RefusedRow as error:
-            fields = {f"c{number}": column for number, column in enumerate(self._types)}
-            error.column = fields.get(error.column or "")
-            raise located(error, self._types, given) from None
+            raise self.located(error, rows) from None
 
-    def _store(self, columns: Sequence[Values], *, remove_deleted: bool) -> None:
+    def prepare(self, records: Sequence[dict[str, Any]], *, remove_deleted: bool) -> Rows:
+        """Leave out what a later record replaces, and widen the columns that can't hold what came."""
+        columns = tuple(self.columns.values())
+        keys = tuple(self._keys.values())
+        values = columns_of(records, list(self.columns))
+        if keys:
+            has_json_key = types.JSON in (self._types[key] for key in keys)
+            kept = last_rows([values[columns.index(key)] for key in keys], as_json=has_json_key)
+            if kept is not None:
+                values = [[of_column[number] for number in kept] for of_column in values]
+        fitted = self._fit(values, columns)
+        removes_by = self.columns[DELETED_AT] if remove_deleted else None
+        return Rows(columns, values, keys, removes_by=removes_by, fitted=fitted)
+
+    def write(self, cursor: Any, rows: Rows) -> None:
+        """Put rows into the table."""
+        columns = self._refitted(rows) if rows.fitted is None else rows.fitted
         large = _large_rows(columns)
-        with explained(self._path), transaction(self._cursor):
-            for number in large:
-                self._store_large([values[number] for values in columns])
-            if len(large) < len(columns[0]):
-                self._store_lines(_without(columns, large) if large else columns)
-            if remove_deleted:
-                mark = quoted(self.columns[DELETED_AT])
-                self._cursor.execute(f"DELETE FROM {self._name} WHERE {mark} IS NOT NULL")  # noqa: S608
+        for number in large:
+            self._store_large(cursor, rows, [values[number] for values in columns])
+        if len(large) < len(columns[0]):
+            self._store_lines(cursor, rows, _without(columns, large) if large else columns)
+        if rows.removes_by:
+            cursor.execute(f"DELETE FROM {self._name} WHERE {quoted(rows.removes_by)} IS NOT NULL")  # noqa: S608
+
+    def located(self, error: RefusedRow, rows: Rows) -> DataError:
+        """Say which column refuses what kind of value."""
+        fields = {f"c{number}": column for number, column in enumerate(rows.columns)}
+        error.column = fields.get(error.column or "")
+        return located(error, {column: self._types[column] for column in rows.columns}, rows.values)
 
     def retire(self, version: int, *, deleted_at: str | None) -> None:
+        """Remove the rows of older versions, or mark them."""
+        with explained(self._path):
+            self.retire_by(self._cursor, version, deleted_at=deleted_at)
+
+    def retire_by(self, cursor: Any, version: int, *, deleted_at: str | None) -> None:
         """Remove the rows of older versions, or mark them."""
         of_row = quoted(self.columns[VERSION])
         older = f"({of_row} < ? OR {of_row} IS NULL)"
         mark = quoted(self.columns.get(DELETED_AT, ""))
-        with explained(self._path):
-            if deleted_at is None:
-                self._cursor.execute(f"DELETE FROM {self._name} WHERE {older}", [version])  # noqa: S608
-            else:
-                self._cursor.execute(
-                    f"UPDATE {self._name} SET {mark} = ? WHERE {older} AND {mark} IS NULL",  # noqa: S608
-                    [deleted_at, version],
-                )
+        if deleted_at is None:
+            cursor.execute(f"DELETE FROM {self._name} WHERE {older}", [version])  # noqa: S608
+        else:
+            cursor.execute(
+                f"UPDATE {self._name} SET {mark} = ? WHERE {older} AND {mark} IS NULL",  # noqa: S608
+                [deleted_at, version],
+            )
 
-    def _store_lines(self, columns: Sequence[Values]) -> None:
-        lines = self._lines(columns)
+    def _store_lines(self, cursor: Any, rows: Rows, columns: Sequence[Values]) -> None:
+        lines = _lines(columns)
         with in_memory(lines) as file:
-            source = self._source(file, len(lines))
-            if self._keys:
-                self._upsert(source)
+            source = self._source(rows, file, len(lines))
+            if rows.keys:
+                self._upsert(cursor, rows, source)
             else:
-                self._cursor.execute(f"INSERT INTO {self._name} ({listed(self._types)}) {source}")
+                cursor.execute(f"INSERT INTO {self._name} ({listed(rows.columns)}) {source}")
 
-    def _store_large(self, row: Values) -> None:
+    def _store_large(self, cursor: Any, rows: Rows, row: Values) -> None:
         """Store a row by parameters: as a line it would be in memory several times more."""
-        given = {
-            column: (f"?::{column_type}", value)
-            for (column, column_type), value in zip(self._types.items(), row, strict=True)
-        }
-        if not (self._keys and self._replaced(given)):
+        given = {column: (f"?::{self._types[column]}", value) for column, value in zip(rows.columns, row, strict=True)}
+        if not (rows.keys and self._replaced(cursor, rows.keys, given)):
             marks = ", ".join(mark for mark, _ in given.values())
             statement = f"INSERT INTO {self._name} ({listed(given)}) VALUES ({marks})"  # noqa: S608 - quoted
-            self._cursor.execute(statement, [value for _, value in given.values()])
+            cursor.execute(statement, [value for _, value in given.values()])
 
-    def _replaced(self, given: Mapping[str, tuple[str, Any]]) -> bool:
+    def _replaced(self, cursor: Any, keys: Sequence[str], given: Mapping[str, tuple[str, Any]]) -> bool:
         """Update the row with these keys, and tell whether there is one."""
-        keys = list(self._keys.values())
         same_key = " AND ".join(f"{quoted(key)} = {given[key][0]}" for key in keys)
         key_values = [given[key][1] for key in keys]
-        found = self._cursor.execute(f"SELECT 1 FROM {self._name} WHERE {same_key} LIMIT 1", key_values)  # noqa: S608
+        found = cursor.execute(f"SELECT 1 FROM {self._name} WHERE {same_key} LIMIT 1", key_values)  # noqa: S608
         others = [name for name in given if name not in keys]
         if not found.fetchall():
             return False
@@ -228,7 +269,7 @@ class DuckDBTable(Table):
             changes = ", ".join(f"{quoted(name)} = {given[name][0]}" for name in others)
             values = [given[name][1] for name in others]
             statement = f"UPDATE {self._name} SET {changes} WHERE {same_key}"  # noqa: S608 - quoted
-            self._cursor.execute(statement, [*values, *key_values])
+            cursor.execute(statement, [*values, *key_values])
         return True
 
     # What the table is
@@ -275,17 +316,28 @@ class DuckDBTable(Table):
 
     # Values on their way
 
-    def _fit(self, columns: list[Values]) -> list[Values]:
+    def _fit(self, columns: list[Values], names: Sequence[str]) -> list[Values]:
         """Give the values as JSON carries them, and widen the columns that can't hold them."""
         fitted = []
-        for values, (column, column_type) in zip(columns, list(self._types.items()), strict=True):
-            form, needed = types.fitted(values, column_type)
+        for number, column in enumerate(names):
+            column_type = self._types[column]
+            form, needed = types.fitted(columns[number], column_type)
             if needed != column_type and self._policy != EVOLVE:
-                form = self._fitting(values, column, column_type)
+                columns[number] = self._fitting(columns[number], column, column_type)
+                form, _ = types.fitted(columns[number], column_type)
             elif needed != column_type:
                 with explained(self._path), transaction(self._cursor):
                     self._widen(column, column_type, needed)
-                form, _ = types.fitted(values, self._types[column])
+                form, _ = types.fitted(columns[number], self._types[column])
+            fitted.append(form)
+        return fitted
+
+    def _refitted(self, rows: Rows) -> list[Values]:
+        fitted = []
+        for values, column in zip(rows.values, rows.columns, strict=True):
+            form, needed = types.fitted(values, self._types.get(column, types.VARCHAR))
+            if needed != self._types.get(column):
+                raise changed_meanwhile(self._name)
             fitted.append(form)
         return fitted
 
@@ -295,21 +347,15 @@ class DuckDBTable(Table):
 
         kept = fitting(values, column, column_type, fits, self._policy)
         self.unfit[column] += kept.count(None) - list(values).count(None)
-        return types.fitted(kept, column_type)[0]
+        return kept
 
-    def _lines(self, columns: Sequence[Values]) -> bytes:
-        try:
-            return _encoder.encode_lines(list(map(self._row, *columns)))
-        except UnicodeEncodeError:
-            raise DataError("a text holds half a character (a lone surrogate), which DuckDB can't hold") from None
-
-    def _source(self, file: str, size: int) -> str:
+    def _source(self, rows: Rows, file: str, size: int) -> str:
         """Give the query that reads the lines."""
-        fields = {f"c{number}": column_type for number, column_type in enumerate(self._types.values())}
+        fields = {f"c{number}": self._types[column] for number, column in enumerate(rows.columns)}
         carried = ", ".join(f"{field}: '{types.carried_as(column_type)}'" for field, column_type in fields.items())
         values = ", ".join(
             f"{field}::{column_type} AS {quoted(column)}"
-            for column, (field, column_type) in zip(self._types, fields.items(), strict=True)
+            for column, (field, column_type) in zip(rows.columns, fields.items(), strict=True)
         )
         limit = f", maximum_object_size = {size}" if size > _LARGEST_DEFAULT_LINE else ""
         path = file.replace("'", "''")
@@ -318,17 +364,30 @@ class DuckDBTable(Table):
             f"read_json('{path}', format = 'newline_delimited', columns = {{{carried}}}{limit})"
         )
 
-    def _upsert(self, source: str) -> None:
-        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_INCOMING} AS {source}")
-        same_key = " AND ".join(f"t.{quoted(key)} = s.{quoted(key)}" for key in self._keys.values())
-        others = [name for name in self._types if name not in self._keys.values()]
+    def _upsert(self, cursor: Any, rows: Rows, source: str) -> None:
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_INCOMING} AS {source}")
+        same_key = " AND ".join(f"t.{quoted(key)} = s.{quoted(key)}" for key in rows.keys)
+        others = [name for name in rows.columns if name not in rows.keys]
         if others:
             changes = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in others)
-            self._cursor.execute(f"UPDATE {self._name} t SET {changes} FROM {_INCOMING} s WHERE {same_key}")  # noqa: S608
-        self._cursor.execute(
-            f"INSERT INTO {self._name} ({listed(self._types)}) SELECT * FROM {_INCOMING} s "  # noqa: S608
+            cursor.execute(f"UPDATE {self._name} t SET {changes} FROM {_INCOMING} s WHERE {same_key}")  # noqa: S608
+        cursor.execute(
+            f"INSERT INTO {self._name} ({listed(rows.columns)}) SELECT * FROM {_INCOMING} s "  # noqa: S608
             f"WHERE NOT EXISTS (SELECT 1 FROM {self._name} t WHERE {same_key})"
         )
+
+
+@lru_cache(maxsize=64)
+def _row_of(columns: int) -> Any:
+    """Give the struct of a row with so many columns."""
+    return msgspec.defstruct("Row", [(f"c{number}", Any) for number in range(columns)], gc=False)
+
+
+def _lines(columns: Sequence[Values]) -> bytes:
+    try:
+        return _encoder.encode_lines(list(map(_row_of(len(columns)), *columns)))
+    except UnicodeEncodeError:
+        raise DataError("a text holds half a character (a lone surrogate), which DuckDB can't hold") from None
 
 
 def _large_rows(columns: Sequence[Values]) -> list[int]:

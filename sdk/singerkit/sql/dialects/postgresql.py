@@ -198,7 +198,8 @@ class PostgreSQL(Dialect):
         return _STAGED
 
     def unstage(self, cursor: Any, staged: str) -> None:
-        """Leave it to the commit."""
+        """Drop it, as the transaction may go on with another."""
+        cursor.execute(f"DROP TABLE {staged}")
 
     def fill(self, cursor: Any, table: str, columns: Sequence[str], texts: Sequence[Texts]) -> None:
         """Send rows by COPY."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 from singerkit.errors import DataError, FatalSyncError
 from singerkit.records.columns import Values, are_nested, as_json, columns_of, types_in
@@ -16,7 +16,21 @@ from singerkit.records.json_text import json_text
 from singerkit.sql.dialects import sqlite_ddl as ddl
 from singerkit.sql.doubles import as_doubles, double_of
 from singerkit.sql.names import column_names, listed, marked, quoted, table_name
-from singerkit.sql.tables import DELETED_AT, EVOLVE, VERSION, Database, Table, TablePlan, fitting, settled
+from singerkit.sql.tables import (
+    DELETED_AT,
+    EVOLVE,
+    VERSION,
+    Database,
+    Rows,
+    Table,
+    TablePlan,
+    changed_meanwhile,
+    fitting,
+    plain_name,
+    settled,
+)
+
+_Result = TypeVar("_Result")
 
 _INT64 = range(-(2**63), 2**63)
 _EXACT_IN_DOUBLE = range(-(2**53), 2**53 + 1)
@@ -75,6 +89,27 @@ class SQLiteDatabase(Database):
         with self._explained():
             self._connection.close()
 
+    def run(self, work: Callable[[Any], _Result]) -> _Result:
+        """Do work in one transaction."""
+        with self.transaction() as connection:
+            return work(connection)
+
+    def query(self, cursor: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Execute a statement."""
+        return list(cursor.execute(statement, values))
+
+    def has_table(self, cursor: Any, name: str) -> bool:
+        """Look it up."""
+        return bool(self.query(cursor, "SELECT 1 FROM sqlite_schema WHERE name = ?", [name]))
+
+    def qualified(self, name: str) -> str:
+        """Give the quoted name."""
+        return quoted(plain_name(name))
+
+    def column_type(self, kind: str, *, is_key: bool = False) -> str:
+        """Give the type of a new column."""
+        return ddl.type_of_kind(kind)
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Have the database for oneself; what is done holds, on the disk, when this ends without an error.
@@ -117,8 +152,9 @@ class SQLiteTable(Table):
         self._name = name
         self._policy = EVOLVE
         self.columns: dict[str, str] = {}
+        #: Of every column of the table.
         self._types: dict[str, str] = {}
-        self._insert = ""
+        self._keys: tuple[str, ...] = ()
 
     def adapt(self, plan: TablePlan) -> None:
         """Make the table, or add columns, widen types and change its key as the plan needs."""
@@ -134,30 +170,68 @@ class SQLiteTable(Table):
             else:
                 ddl.create(connection, self._name, ddl.Layout(wanted, keys))
             self._read_types(connection)
-        self._insert = _insert(self._name, list(self.columns.values()), keys)
+        self._keys = keys
 
     def store(self, records: Sequence[dict[str, Any]], *, remove_deleted: bool) -> None:
         """Store records in one transaction."""
-        columns = columns_of(records, list(self.columns))
-        wider: dict[str, str] = {}
-        for number, (column, column_type) in enumerate(self._types.items()):
-            columns[number], needed = _fitted(columns[number], column_type)
-            if needed != column_type and self._policy != EVOLVE:
-                columns[number] = self._fitting(columns[number], column, column_type)
-            elif needed != column_type:
-                wider[column] = needed
+        rows = self.prepare(records, remove_deleted=remove_deleted)
         with self._database.transaction() as connection:
-            if wider:
-                layout = ddl.layout_of(connection, self._name)
-                ddl.rebuild(connection, self._name, ddl.Layout({**layout.types, **wider}, layout.primary_key))
-                self._read_types(connection)
-            try:
-                connection.executemany(self._insert, zip(*columns, strict=True))
-            except UnicodeEncodeError:
-                raise DataError("a text holds half a character (a lone surrogate), which SQLite can't hold") from None
-            if remove_deleted:
-                mark = quoted(self.columns[DELETED_AT])
-                connection.execute(f"DELETE FROM {quoted(self._name)} WHERE {mark} IS NOT NULL")  # noqa: S608
+            self.write(connection, rows)
+
+    def prepare(self, records: Sequence[dict[str, Any]], *, remove_deleted: bool) -> Rows:
+        """Widen the columns that can't hold what came."""
+        values = columns_of(records, list(self.columns))
+        fitted: list[Values] = []
+        wider: dict[str, str] = {}
+        for number, column in enumerate(self.columns.values()):
+            form, needed = _fitted(values[number], self._types[column])
+            if needed != self._types[column] and self._policy != EVOLVE:
+                form = values[number] = self._fitting(values[number], column, self._types[column])
+            elif needed != self._types[column]:
+                wider[column] = needed
+            fitted.append(form)
+        if wider:
+            self._widen(wider)
+        removes_by = self.columns[DELETED_AT] if remove_deleted else None
+        return Rows(tuple(self.columns.values()), values, self._keys, removes_by=removes_by, fitted=fitted)
+
+    def write(self, cursor: Any, rows: Rows) -> None:
+        """Put rows into the table."""
+        columns = self._refitted(rows) if rows.fitted is None else rows.fitted
+        try:
+            if rows.keys == self._keys:
+                cursor.executemany(_insert(self._name, rows.columns, rows.keys), zip(*columns, strict=True))
+            else:
+                self._replace(cursor, rows, columns)
+        except UnicodeEncodeError:
+            raise DataError("a text holds half a character (a lone surrogate), which SQLite can't hold") from None
+        if rows.removes_by:
+            cursor.execute(f"DELETE FROM {quoted(self._name)} WHERE {quoted(rows.removes_by)} IS NOT NULL")  # noqa: S608
+
+    def _replace(self, cursor: Any, rows: Rows, columns: Sequence[Values]) -> None:
+        """Store rows that came before the table got another key, by which SQLite would find those to replace."""
+        changes = ", ".join(f"{quoted(name)} = ?{number + 1}" for number, name in enumerate(rows.columns))
+        same_key = " AND ".join(f"{quoted(key)} = ?{rows.columns.index(key) + 1}" for key in rows.keys)
+        update = f"UPDATE {quoted(self._name)} SET {changes} WHERE {same_key or 'FALSE'}"  # noqa: S608 - quoted
+        insert = _insert(self._name, rows.columns, ())
+        for row in zip(*columns, strict=True):
+            if cursor.execute(update, row).rowcount == 0:
+                cursor.execute(insert, row)
+
+    def _refitted(self, rows: Rows) -> list[Values]:
+        fitted = []
+        for values, column in zip(rows.values, rows.columns, strict=True):
+            form, needed = _fitted(values, self._types.get(column, ddl.UNTYPED))
+            if needed != self._types.get(column):
+                raise changed_meanwhile(quoted(self._name))
+            fitted.append(form)
+        return fitted
+
+    def _widen(self, wider: Mapping[str, str]) -> None:
+        with self._database.transaction() as connection:
+            layout = ddl.layout_of(connection, self._name)
+            ddl.rebuild(connection, self._name, ddl.Layout({**layout.types, **wider}, layout.primary_key))
+            self._read_types(connection)
 
     def _fitting(self, values: Values, column: str, column_type: str) -> Values:
         kept = fitting(
@@ -168,21 +242,25 @@ class SQLiteTable(Table):
 
     def retire(self, version: int, *, deleted_at: str | None) -> None:
         """Remove the rows of older versions, or mark them."""
+        with self._database.transaction() as connection:
+            self.retire_by(connection, version, deleted_at=deleted_at)
+
+    def retire_by(self, cursor: Any, version: int, *, deleted_at: str | None) -> None:
+        """Remove the rows of older versions, or mark them."""
         of_row = quoted(self.columns[VERSION])
         older = f"({of_row} < ? OR {of_row} IS NULL)"
         mark = quoted(self.columns.get(DELETED_AT, ""))
-        with self._database.transaction() as connection:
-            if deleted_at is None:
-                connection.execute(f"DELETE FROM {quoted(self._name)} WHERE {older}", [version])  # noqa: S608
-            else:
-                connection.execute(
-                    f"UPDATE {quoted(self._name)} SET {mark} = ? WHERE {older} AND {mark} IS NULL",  # noqa: S608
-                    [deleted_at, version],
-                )
+        if deleted_at is None:
+            cursor.execute(f"DELETE FROM {quoted(self._name)} WHERE {older}", [version])  # noqa: S608
+        else:
+            cursor.execute(
+                f"UPDATE {quoted(self._name)} SET {mark} = ? WHERE {older} AND {mark} IS NULL",  # noqa: S608
+                [deleted_at, version],
+            )
 
     def _read_types(self, connection: sqlite3.Connection) -> None:
         declared = ddl.layout_of(connection, self._name).types
-        self._types = {column: ddl.type_by_affinity(declared[column]) for column in self.columns.values()}
+        self._types = {column: ddl.type_by_affinity(column_type) for column, column_type in declared.items()}
 
 
 def _wider(existing: str, wanted: str) -> str:
