@@ -16,12 +16,12 @@ from threading import Event, Thread
 
 import pyarrow as pa
 import pytest
+from object_store import Bucket, ObjectStore
 from pyarrow import parquet
 
 from singerkit.files.compression import zstd_module
 
-from .conftest import feed, lines, plugin, record, schema, state
-from .object_store import Bucket, ObjectStore
+from .conftest import Plugin, feed, lines, plugin, record, schema, state
 from .test_every_target import NAMES
 
 NUMBERS = count()
@@ -269,3 +269,19 @@ def test_credentials_may_be_settings_and_are_not_shown(target, bucket, monkeypat
     assert "the object store refuses" in ended.err
     assert "hush" not in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("encoding", [{"format": "jsonl", "compression": "zstd"}, {"format": "parquet"}])
+def test_files_of_batch_messages_may_be_in_a_bucket(encoding, bucket, tmp_path):
+    (tmp_path / "people.csv").write_text("id,name\n" + "".join(f"{number},n{number}\n" for number in range(500)))
+    root = f"s3://{bucket.name}/batches"
+    tap = plugin(
+        "tap-csv", tmp_path, files=[{"entity": "people", "path": str(tmp_path / "people.csv"), "keys": ["id"]}]
+    )
+    written = tap.load(batch_config={"encoding": encoding, "storage": {"root": root}})
+    assert [name.startswith("batches/people-") for name in bucket.objects()] == [True]
+    target = Plugin("target-jsonl", tmp_path / "out", {"destination_path": str(tmp_path / "out")})
+    ended = target.load(written.out.encode(), batch_root=root, batch_delete_files=True)
+    assert ended.states
+    assert [row["id"] for row in target.rows(order=None)] == [str(number) for number in range(500)]
+    assert bucket.objects() == {}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from object_store import Bucket, ObjectStore
 
 from singerkit import BatchSink
 
@@ -51,6 +54,26 @@ def check(text, folder):
 
 def test_the_page_about_parquet_is_right(tmp_path):
     check(page_of("write-parquet.md", tmp_path), tmp_path)
+
+
+def test_the_page_about_files_is_right(tmp_path):
+    check(page_of("write-files.md", tmp_path), tmp_path)
+
+
+def test_the_page_about_object_stores_is_right(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    store = ObjectStore()
+    try:
+        bucket = Bucket(store, "shop")
+        text = page_of("object-stores.md", tmp_path)
+        config = tmp_path / "config.json"
+        config.write_text(config.read_text().replace("https://minio.example.com", store.url))
+        check(text, tmp_path)
+        ((name, content),) = bucket.objects().items()
+    finally:
+        store.close()
+    assert gzip.decompress(content) == b'{"id":1}\n'
+    assert NAME.sub("RUN", name) in NAME.sub("RUN", text).splitlines()
 
 
 def test_the_page_about_batch_files_is_right(tmp_path):
