@@ -15,7 +15,7 @@ from singerkit.runner.store.base import RunRecord
 from singerkit.runner.store.open import open_store
 
 NOW = datetime.now(tz=UTC)
-VOID = {"meta", "rect", "circle", "line", "polyline", "p", "td", "th", "tr"}
+VOID = {"meta", "rect", "circle", "line", "path", "polyline", "p", "td", "th", "tr"}
 
 
 class Place:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +13,16 @@ import click
 
 from singerkit.cli.run import boundary
 from singerkit.cli.run_display import display_for
-from singerkit.cli.workplace import workplace, workplace_options
+from singerkit.cli.workplace import Workplace, workplace, workplace_options
 from singerkit.digests import digest_of
-from singerkit.errors import ConfigurationError
+from singerkit.errors import ConfigurationError, MissingExtraError
 from singerkit.runner.job import Job, Limits, Program
+from singerkit.runner.notify import notify
 from singerkit.runner.project import Project
 from singerkit.runner.project.commands import found_program, words_of
+from singerkit.runner.report import open_telemetry
 from singerkit.runner.run import Run
+from singerkit.runner.store.base import RunRecord
 
 _HELP = """Run `tap | target`, with state, retries, progress and a record of the run.
 
@@ -85,11 +88,25 @@ def run(
                     _show(job, place.url)
                     continue
                 listener = display_for(json_lines={"text": False, "json": True}.get(log_format))
-                if code := Run(job, place.store, listener, place.folder, wait_s=wait_s)().exit_code:
-                    return code
+                record = Run(job, place.store, listener, place.folder, wait_s=wait_s)()
+                _report(record, place, lambda line, shown=listener: shown.log("singerkit", line))  # type: ignore[misc]
+                if record.exit_code:
+                    return record.exit_code
         return 0
 
     sys.exit(boundary("singerkit", work))
+
+
+def _report(record: RunRecord, place: Workplace, warn: Callable[[str], None]) -> None:
+    """Tell those who want to be told; that somebody can't be told does not change how the run ended."""
+    if open_telemetry.is_wanted():
+        try:
+            open_telemetry.export(record)
+        except MissingExtraError as error:
+            warn(str(error))
+    if place.project is not None and (notices := place.project.notifications):
+        earlier = [run for run in place.store.runs(record.pipeline, limit=2) if run.id != record.id]
+        notify(notices, record, next(iter(earlier), None), warn)
 
 
 def _jobs(what: Sequence[str], project: Project | None) -> list[Job]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 
 from singerkit.runner.report.freshness import Standing
-from singerkit.runner.report.plots import history_plot, rate_plot
+from singerkit.runner.report.plots import freshness_plot, history_plot, rate_plot
 from singerkit.runner.report.spans import span
 from singerkit.runner.store.base import RunRecord
 
@@ -24,7 +24,7 @@ td, th { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line) }
 section { border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.2rem; margin: 1.2rem 0 }
 .badge { border-radius: 1rem; color: #fff; font-size: .8rem; padding: .1rem .6rem; white-space: nowrap }
 .ok { background: var(--ok) } .bad { background: var(--bad) } .warn { background: var(--warn) }
-.plots { display: flex; flex-wrap: wrap; gap: 1.5rem; margin: .8rem 0 } figure { margin: 0; flex: 1 1 26rem }
+.plots { display: flex; flex-wrap: wrap; gap: 1.5rem; margin: .8rem 0 } figure { margin: 0; flex: 1 1 19rem }
 figcaption { font-size: .85rem; opacity: .7 } svg { width: 100%; height: auto; display: block }
 pre { background: var(--soft); border-radius: .4rem; overflow-x: auto; padding: .6rem; font-size: .8rem }
 svg text { fill: currentColor; font: 10px system-ui, sans-serif; opacity: .7 }
@@ -49,7 +49,7 @@ def _parts(standings: Sequence[Standing], runs: Sequence[RunRecord], now: dateti
     yield from _overview(standings)
     for standing in sorted(standings, key=lambda standing: standing.is_healthy):
         own = [run for run in runs if run.pipeline == standing.pipeline][:_RUNS_SHOWN]
-        yield from _section(standing, own[::-1])
+        yield from _section(standing, own[::-1], now)
     yield "</body></html>\n"
 
 
@@ -75,11 +75,13 @@ def _badge(standing: Standing) -> str:
     return f'<span class="badge {kind}">{escape(words)}</span>'
 
 
-def _section(standing: Standing, runs: Sequence[RunRecord]) -> Iterator[str]:
+def _section(standing: Standing, runs: Sequence[RunRecord], now: datetime) -> Iterator[str]:
     yield f'<section id="{escape(standing.pipeline)}"><h2>{escape(standing.pipeline)} {_badge(standing)}</h2>'
     if runs:
         yield f'<div class="plots"><figure>{history_plot(runs)}<figcaption>How long its runs took</figcaption></figure>'
-        yield f"<figure>{rate_plot(runs)}<figcaption>Records a second</figcaption></figure></div>"
+        yield f"<figure>{rate_plot(runs)}<figcaption>Records a second</figcaption></figure>"
+        fresh = freshness_plot(runs, now, standing.stale_after_s)
+        yield f"<figure>{fresh}<figcaption>Age of the last success</figcaption></figure></div>"
         yield from _streams(standing)
     failures = [run for run in reversed(runs) if run.status not in ("success", "running")]
     for run in failures[:_FAILURES_SHOWN]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from html import escape
 
 from singerkit.runner.report.spans import span
 from singerkit.runner.store.base import RunRecord
 
 _WIDTH, _HEIGHT = 480, 110
-_LEFT, _BOTTOM, _TOP = 52, 16, 8
+_LEFT, _BOTTOM, _TOP = 64, 16, 8
 
 
 def history_plot(runs: Sequence[RunRecord]) -> str:
@@ -39,6 +40,27 @@ def rate_plot(runs: Sequence[RunRecord]) -> str:
     )
     path = f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-opacity=".5" stroke-width="1.5"/>'
     return _frame(path + dots, f"{top:,.0f}", runs, "Records a second of each run")
+
+
+def freshness_plot(runs: Sequence[RunRecord], now: datetime, limit_s: float | None) -> str:
+    """Give the age of the last success over time: it grows until the next one; a line shows how old it may get."""
+    began = runs[0].started
+    whole_s = max((now - began).total_seconds(), 1.0)
+    last, points = began, [(0.0, 0.0)]
+    for run in runs:
+        if run.status == "success" and run.ended:
+            at = (run.ended - began).total_seconds()
+            points += [(at, (run.ended - last).total_seconds()), (at, 0.0)]
+            last = run.ended
+    points.append((whole_s, (now - last).total_seconds()))
+    top = max([age for _, age in points] + ([limit_s] if limit_s else [])) or 1.0
+    line = " ".join(f"{_LEFT + x / whole_s * (_WIDTH - _LEFT):.1f},{_y(age / top):.1f}" for x, age in points)
+    path = f'<polyline points="{line}" fill="none" stroke="var(--ok)" stroke-width="1.5"/>'
+    limit = ""
+    if limit_s:
+        y = f"{_y(limit_s / top):.1f}"
+        limit = f'<path d="M{_LEFT} {y} H{_WIDTH}" stroke="var(--bad)" stroke-dasharray="4 3"/>'
+    return _frame(path + limit, span(top), runs, "Age of the last success over time")
 
 
 def _frame(content: str, top: str, runs: Sequence[RunRecord], title: str) -> str:
