@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singerkit.errors import ConfigurationError, FatalSyncError, MissingExtraError, SingerKitError
@@ -36,6 +37,7 @@ _VALUE = frozenset({1264, 1265, 1292, 1366, 1406, 1411, 1690, 3140})
 _ROW = frozenset({1048, 1062, 1364, 1452, 1586, 1644, 3819, 4025})
 #: The end of what the server says of a value: ``... for column `table`.`name` at row 3``. The value stands before it.
 _COLUMN = re.compile(r".*\b[Cc]olumn (?:`.*`\.)?[`'](.+)['`](?: at row \d+| cannot be null)$", re.DOTALL)
+_TOO_MANY_COLUMNS, _NOT_MADE, _BY_COLUMNS, _ROW_TOO_LARGE = 1117, 1005, "errno: 185", 1118
 #: Rows of one INSERT where LOAD DATA is not allowed.
 _INSERTED_ROWS = 500
 
@@ -75,11 +77,17 @@ class MySQL(Dialect):
             raise
         except OSError as error:
             raise ConfigurationError(f"ssl_ca: the file can't be read: {error.strerror}") from None
+        self._allow_wide_tables(connection)
         if not self._collation:
             # Keys are told apart by every character, spaces at their end and case too.
             is_mariadb = "mariadb" in str(connection.get_server_info()).lower()  # type: ignore[no-untyped-call]
             self._collation = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
         return connection
+
+    def _allow_wide_tables(self, connection: pymysql.connections.Connection[Any]) -> None:
+        """Have a table made by the rows it gets, not by the widest that it could get: else 300 texts are too many."""
+        with connection.cursor() as cursor, suppress(self._pymysql.err.OperationalError):  # MySQL asks for a privilege
+            cursor.execute("SET SESSION innodb_strict_mode = OFF")
 
     def explain(self, error: Exception) -> SingerKitError | None:
         """Give our error; texts of the server about a value hold it, and are left out."""
@@ -93,6 +101,16 @@ class MySQL(Dialect):
             return _refused("a value", number, problem)
         if number in _ROW:
             return _refused("a row", number, problem)
+        if number == _TOO_MANY_COLUMNS or (number == _NOT_MADE and _BY_COLUMNS in problem):
+            return FatalSyncError(
+                "the schema has more properties than the database has room for: a table of InnoDB takes at most 1,017 "
+                f"columns, the target's own among them; select fewer, or leave some out by a map (error {number})"
+            )
+        if number == _ROW_TOO_LARGE:
+            return RefusedRow(
+                "the database refuses a row: in InnoDB all values of a row but its long texts share one page "
+                f"of 8,126 bytes, and this row needs more; select fewer properties (error {number})"
+            )
         if number in {2002, 2003}:
             return FatalSyncError(f"the database can't be reached: {problem}")
         return FatalSyncError(f"the database: {problem} (error {number})")
