@@ -28,6 +28,9 @@ VERBS: Mapping[str, Verb] = {
     "status": Verb(
         "singerkit.cli.commands.status:status", "Show how the pipelines stand: a health check, a page, metrics."
     ),
+    "dbt-sources": Verb(
+        "singerkit.cli.commands.dbt_sources:dbt_sources", "Write what a pipeline loads as dbt sources."
+    ),
     "check": Verb(
         "singerkit.cli.commands.check:check", "Check any tap, target or mapper against the Singer specification."
     ),

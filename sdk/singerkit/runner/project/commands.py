@@ -28,18 +28,16 @@ def installed_program(environment: Path, words: list[str], where: str, name: str
 
     Errors: ``ConfigurationError`` when it is not installed, or has no such program.
     """
-    programs = environment / "bin"
+    # Where it is now: an installation meanwhile puts another one in its place.
+    programs = environment.resolve() / "bin"
     program = programs / words[0]
     if program.is_file():
         return (str(program), *words[1:])
     if not programs.is_dir():
         raise ConfigurationError(f"{where}: it is not installed: run `singerkit install {name}`")
     have = sorted(path.name for path in programs.iterdir() if path.name.startswith(("tap", "target", "map", "singer")))
-    has = f" (it has: {', '.join(have)})" if have else ""
-    raise ConfigurationError(
-        f"{where}: its package has no program '{words[0]}'{suggestion(words[0], have)}"
-        f"; name its program in `command`{has}"
-    )
+    has = f"; it has: {', '.join(have)}" if have else ""
+    raise ConfigurationError(f"{where}: its package has no program '{words[0]}'{has}: name its program in `command`")
 
 
 def found_program(folder: Path, words: list[str], where: str) -> tuple[str, ...]:

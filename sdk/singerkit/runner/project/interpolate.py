@@ -54,6 +54,11 @@ class Interpolation:
         secrets: set[str] = set()
         return Interpolated(self._of(value, where, secrets), frozenset(secrets - {""}))
 
+    def references_in(self, text: str, where: str) -> dict[str, str]:
+        """Give the references of a text by what they stand for, so that it can be written down without it."""
+        tokens = [token[0] for token in _TOKEN.finditer(text) if token[0] != "$${"]
+        return {found: token for token in tokens if (found := str(self.of(token, where).value))}
+
     def _of(self, value: Any, where: str, secrets: set[str]) -> Any:
         if isinstance(value, dict):
             return {name: self._of(member, f"{where}.{name}", secrets) for name, member in value.items()}

@@ -45,6 +45,18 @@ class Notice(NamedTuple):
         return not self.pipelines or any(fnmatchcase(pipeline, pattern) for pattern in self.pipelines)
 
 
+class Packages(NamedTuple):
+    """What is to be installed for a connector.
+
+    Shape: ``filled`` is ``written`` with references filled in; ``references`` gives each by what it stands for.
+    """
+
+    written: tuple[str, ...]
+    filled: tuple[str, ...]
+    references: Mapping[str, str]
+    secrets: frozenset[str]
+
+
 class Project:
     """What a singer.toml says, for one environment.
 
@@ -156,7 +168,7 @@ class Project:
         inline = self._filled(said.config, kind, name, "config")
         above = self._interpolation.of(dict(over or {}), over_path)
         environment = self._filled(said.environment, kind, name, "environment")
-        words, secrets = self._command(said, kind, name)
+        words, secrets = self.program_words(kind, name)
         in_file = self._config_file(said, where)
         config: dict[str, Any] | None = merged(merged(in_file, inline.value), above.value)
         if said.writeback and said.config_file and not (inline.value or above.value):
@@ -180,7 +192,12 @@ class Project:
             catalog_option=said.catalog_option if isinstance(said, Tap) else "--catalog",
         )
 
-    def _command(self, said: Connector, kind: str, name: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    def program_words(self, kind: str, name: str) -> tuple[tuple[str, ...], frozenset[str]]:
+        """Give the command of a connector, its program found, and the secrets in it.
+
+        Errors: ``ConfigurationError`` when there is no such program, or it is not installed.
+        """
+        said = self.connector(kind, name)
         where = f"{kind}.{name}"
         filled = self._filled(words_of(said.command, f"{where}.command"), kind, name, "command")
         words = filled.value or [name]
@@ -204,6 +221,19 @@ class Project:
             for label, said in getattr(self.settings, other).items()
             if (said.package, said.python) == (wanted.package, wanted.python)
         )
+
+    def packages(self, kind: str, name: str) -> Packages:
+        """Give what is to be installed for a connector; nothing where it has no package.
+
+        Errors: ``ConfigurationError`` for a variable that is not set.
+        """
+        said = self.connector(kind, name)
+        written = [said.package] if isinstance(said.package, str) else said.package
+        filled = self._filled(written, kind, name, "package")
+        known: dict[str, str] = {}
+        for text in written:
+            known |= self._interpolation.references_in(text, f"{kind}.{name}.package")
+        return Packages(tuple(filter(None, written)), tuple(filter(None, filled.value)), known, filled.secrets)
 
     def _config_file(self, said: Connector, where: str) -> dict[str, Any]:
         if not said.config_file:
@@ -272,3 +302,14 @@ def load_project(path: Path, environment: str | None = None) -> Project:
     """
     chosen = environment or os.environ.get(ENVIRONMENT_VARIABLE) or None
     return Project(read_settings(path.absolute(), chosen), chosen)
+
+
+def required_project(path: Path | None = None, environment: str | None = None) -> Project:
+    """Read a singer.toml: the named one, else that of the working folder or of the nearest one above it.
+
+    Errors: as :func:`load_project`; ``ConfigurationError`` when there is none.
+    """
+    found = path or find_project()
+    if found is None:
+        raise ConfigurationError(f"there is no {FILE_NAME} in this folder or above: `singerkit init` writes one")
+    return load_project(found, environment)

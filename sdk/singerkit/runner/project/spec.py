@@ -33,10 +33,10 @@ class Connector(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
         ),
     ] = ""
     package: Annotated[
-        str,
+        str | list[str],
         Meta(
             description="What `singerkit install` installs into an environment of its own: a requirement, a Git URL, "
-            "or a path from this file's folder (begins with `.` or `/`).",
+            "or a path from this file's folder (begins with `.` or `/`; `-e ./path` to develop there); or several.",
             examples=["tap-github==1.2", "git+https://github.com/example/tap-x@v3", "./taps/tap-x"],
         ),
     ] = ""
