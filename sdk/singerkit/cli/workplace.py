@@ -44,6 +44,17 @@ def workplace_options(function: _Function) -> _Function:
     return function
 
 
+def needed_project(path: Path | None, environment: str | None) -> Project:
+    """Give the project of a command that can't do without one.
+
+    Errors: ``ConfigurationError`` where there is none, or it can't be read.
+    """
+    path = path or find_project()
+    if path is None:
+        raise ConfigurationError("there is no singer.toml in this folder or above; `singerkit init` writes one")
+    return load_project(path, environment)
+
+
 @contextmanager
 def workplace(project_path: Path | None, environment: str | None, state_url: str | None) -> Iterator[Workplace]:
     """Find the project and open the store, for as long as the context lasts.

@@ -10,6 +10,7 @@ from typing import Any
 from singerkit.errors import CatalogError, DiscoveryError
 from singerkit.runner.job import Job
 from singerkit.runner.private_files import PrivateFolder
+from singerkit.runner.programs import command_of
 from singerkit.runner.supervise.children import Command, describe_code
 from singerkit.runner.supervise.log_lines import KEPT_LINES
 from singerkit.telemetry.redact import Redactor, escape_controls
@@ -24,8 +25,22 @@ def catalog_for(job: Job, tap: Command, files: PrivateFolder, redactor: Redactor
     """
     if job.catalog_rules is None:
         return job.catalog
+    return files.write("catalog.json", _with_rules(job, tap, redactor))
+
+
+def catalog_of(job: Job, folder: Path) -> dict[str, Any]:
+    """Give the catalog that the tap of a job reads by; ``folder`` is for private files.
+
+    Errors: as :func:`catalog_for`.
+    """
+    with PrivateFolder(folder) as files:
+        tap = command_of(job, job.tap, job.tap.name, files)
+        return _with_rules(job, tap, Redactor(job.tap.secrets))
+
+
+def _with_rules(job: Job, tap: Command, redactor: Redactor) -> dict[str, Any]:
     catalog = _read(job.catalog) if job.catalog else discover(tap, redactor)
-    return files.write("catalog.json", job.catalog_rules(catalog))
+    return job.catalog_rules(catalog) if job.catalog_rules else catalog
 
 
 def _read(path: Path) -> dict[str, Any]:

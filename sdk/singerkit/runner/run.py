@@ -6,7 +6,7 @@ import os
 import platform
 import secrets
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,15 +17,16 @@ from singerkit.clock import monotonic, utc_now
 from singerkit.errors import ConfigurationError, DiscoveryError, SingerKitError
 from singerkit.runner.after import run_step
 from singerkit.runner.catalogs import catalog_for
-from singerkit.runner.job import Job, Program
+from singerkit.runner.job import Job
 from singerkit.runner.keeper import Keeper
 from singerkit.runner.listener import Listener
 from singerkit.runner.private_files import PrivateFolder
+from singerkit.runner.programs import commands_of
 from singerkit.runner.signals import rest, signals_into
 from singerkit.runner.states import without_streams
 from singerkit.runner.store.base import RunRecord, StateStore, StoredState
 from singerkit.runner.supervise.attempt import Ending, attempt
-from singerkit.runner.supervise.children import Command, describe_code
+from singerkit.runner.supervise.children import describe_code
 from singerkit.runner.supervise.outcome import RETRYABLE, Status, exit_code_of
 from singerkit.telemetry.redact import Redactor
 
@@ -140,8 +141,7 @@ class Run:
         return self._signals.empty()
 
     def _attempt(self, files: PrivateFolder, keeper: Keeper) -> Ending:
-        programs = [self.job.tap, *self.job.mappers, self.job.target]
-        commands = [self._command(program, name, files) for program, name in _named(programs)]
+        commands = commands_of(self.job, files)
         options: list[str] = []
         try:
             catalog = catalog_for(self.job, commands[0], files, self._redactor)
@@ -160,14 +160,6 @@ class Run:
             watcher=keeper,
             signals=self._signals,
         )
-
-    def _command(self, program: Program, name: str, files: PrivateFolder) -> Command:
-        argv = list(program.argv)
-        if program.config is not None:
-            path = files.write_config(name, program.config, writes_back=program.writes_back)
-            argv += ["--config", str(path)]
-        environment = {key: value for key, value in os.environ.items() if key not in self.job.withheld}
-        return Command(name=name, argv=argv, environment={**environment, **program.environment}, folder=program.folder)
 
     def _state_for_tap(self, stored: StoredState | None) -> dict[str, Any] | None:
         if stored is None or "*" in self.job.full_refresh:
@@ -202,15 +194,6 @@ class Run:
             "SINGERKIT_STREAMS": ",".join(sorted(records)),
             "SINGERKIT_STATE_REVISION": str(keeper.stored.revision if keeper.stored else ""),
         }
-
-
-def _named(programs: list[Program]) -> Iterator[tuple[Program, str]]:
-    """Give each program with a name that no other has."""
-    seen: dict[str, int] = {}
-    for program in programs:
-        seen[program.name] = seen.get(program.name, 0) + 1
-        count = seen[program.name]
-        yield program, program.name if count == 1 else f"{program.name}-{count}"
 
 
 def _facts_of(ending: Ending) -> dict[str, Any]:
