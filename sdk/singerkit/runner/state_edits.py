@@ -29,7 +29,7 @@ class Edit:
     @property
     def changes(self) -> list[str]:
         """Say what differs, a line a stream."""
-        return changes(self.before and self.before.state, self.after and self.after.state)
+        return changes(self.before.state if self.before else None, self.after.state if self.after else None)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,13 @@ def folder(tmp_path):
 
 def test_its_files_are_the_owners_only_and_say_what_they_are(folder):
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    assert files == [".lock", "heads/prod=2Fshop.json", "history/prod=2Fshop/000000000001.json", "store.json"]
+    assert files == [
+        ".lock",
+        "heads/prod=2Fshop.json",
+        "history/prod=2Fshop/000000000001.json",
+        "probe.json",
+        "store.json",
+    ]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()} == {0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.glob("*/"))} == {0o700}
 
@@ -90,6 +96,27 @@ def test_an_answer_that_is_lost_is_no_conflict(folder):
     assert lease.owner == "again"
     assert store.put("prod/shop", {"n": 3}, expected=2, lease=lease, run="r").revision == 3
     assert [stored.state["n"] for stored in store.history("prod/shop")] == [3, 2, 1]
+
+
+class Careless(Folder):
+    """Ignores conditions of one kind, as services do that do not know them."""
+
+    def __init__(self, path, ignored):
+        super().__init__(path)
+        self.ignored = ignored
+
+    def write(self, name, content, version):
+        if self.ignored(version):
+            self.replace(name, content)
+        else:
+            super().write(name, content, version)
+
+
+@pytest.mark.parametrize("ignored", [lambda version: version is None, lambda version: version is not None])
+def test_a_service_without_conditional_writes_is_no_store(tmp_path, ignored):
+    for _ in range(2):
+        with pytest.raises(StoreError, match="does not know conditional writes"):
+            ObjectStore(Careless(tmp_path, ignored), "the bucket")
 
 
 class Interrupted(Folder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -123,13 +122,17 @@ def test_a_lost_file_whose_changes_are_beside_it_is_no_new_store(tmp_path):
     assert not (tmp_path / "state.db").exists()
 
 
-def test_a_file_that_goes_while_it_is_open_is_not_made_anew(path):
-    store = SQLiteStore(path)
-    shutil.rmtree(path.parent)
-    lease = store.acquire("k", "tests", 60) if path.exists() else None
-    assert lease is None
-    assert not path.exists()
-    store.close()
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_nothing_is_acknowledged_that_goes_to_a_file_that_was_removed(path, is_replaced):
+    with closing(SQLiteStore(path)) as store:
+        lease = store.acquire("k", "tests", 60, force=True)
+        path.rename(path.with_name("moved.db"))
+        if is_replaced:
+            SQLiteStore(path.with_name("other.db")).close()
+            path.with_name("other.db").rename(path)
+        with pytest.raises(StoreError, match="removed or replaced while it was used"):
+            store.put("k", {"lost": 1}, expected=30, lease=lease, run="r")
+        assert path.exists() == is_replaced
 
 
 def test_a_closed_store_says_so(path):

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from singerkit.runner.store.base import StoreError
+from singerkit.runner.store.durable import synchronize_folder
 from singerkit.runner.store.places import Changed, Place
 
 _LOCK = ".lock"
@@ -84,7 +85,7 @@ class Folder(Place):
         finally:
             os.close(descriptor)
         draft.replace(path)
-        _synchronize(path.parent)
+        synchronize_folder(path.parent)
 
     def _make(self, folder: Path) -> None:
         if folder.is_dir():
@@ -92,7 +93,7 @@ class Folder(Place):
         self._make(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        _synchronize(folder.parent)
+        synchronize_folder(folder.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -114,11 +115,3 @@ class Folder(Place):
 
 def _version(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _synchronize(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,6 +3,7 @@
 ::
 
     store.json                       marks a store, with the version of its layout
+    probe.json                       on which it was tried whether conditional writes are known there
     heads/KEY.json                   a key's newest state and its lease, together: it changes by compare-and-set only
     history/KEY/REVISION.json        the states before it
     runs/YEAR-MONTH/START-RUN.json   a run
@@ -18,6 +19,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
@@ -35,6 +37,7 @@ from singerkit.runner.store.places import Changed, Place
 T = TypeVar("T")
 _LAYOUT = 1
 _MARK = "store.json"
+_PROBE = "probe.json"
 #: Several writers of one key are rare, and each wins in turn.
 _TRIES = 50
 _READERS = 16
@@ -176,6 +179,7 @@ class ObjectStore(StateStore):
                     f"{self._name} holds states, but not the file '{_MARK}' that marks a state store: it is damaged, or"
                     " was copied in part"
                 )
+            self._check_conditions()
             mark = msgspec.json.encode({"format": "singerkit state store", "layout": _LAYOUT}), None
             try:
                 self._place.write(_MARK, mark[0], None)
@@ -190,6 +194,26 @@ class ObjectStore(StateStore):
             raise StoreError(
                 f"the state store in {self._name} was made by a newer singerkit (layout {layout}, and this one knows"
                 f" {_LAYOUT}): upgrade singerkit"
+            )
+
+    def _check_conditions(self) -> None:
+        """Check that conditional writes are conditional: some services ignore what they do not know.
+
+        Errors: ``StoreError``, as a lease there would be no lease.
+        """
+        with suppress(Changed):  # whoever wrote it, it is there now
+            self._place.write(_PROBE, uuid4().hex.encode(), None)
+        old = self._place.read(_PROBE)
+        self._place.replace(_PROBE, uuid4().hex.encode())
+        refused = 0
+        for version in (None, old[1] if old else None):
+            try:
+                self._place.write(_PROBE, uuid4().hex.encode(), version)
+            except Changed:
+                refused += 1
+        if refused < 2:
+            raise StoreError(
+                f"{self._name} can't hold states: it does not know conditional writes, so it has no leases"
             )
 
     def _head(self, key: str) -> tuple[_Head, object | None]:

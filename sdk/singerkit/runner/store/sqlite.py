@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from singerkit.clock import utc_now
 from singerkit.runner.store.base import StoreError
+from singerkit.runner.store.durable import synchronize_folder
 from singerkit.runner.store.sql import TABLES, VERSION, Execute, SQLStore
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class SQLiteStore(SQLStore):
         with self._explained():
             self._make_if_missing()
             self._database = _connected(path)
+            self._file = _identity(path)
             try:
                 self._check()
             except BaseException:
@@ -57,7 +59,9 @@ class SQLiteStore(SQLStore):
 
     def _write(self, work: Callable[[Execute], T], *, may_repeat: bool = True) -> T:
         with self._lock, self._explained(), _transaction(self._database):
-            return work(self._execute)
+            result = work(self._execute)
+            self._check_place()
+            return result
 
     def _now(self, execute: Execute) -> datetime:
         return self._clock()
@@ -94,7 +98,7 @@ class SQLiteStore(SQLStore):
                 os.link(draft, self._path)
         finally:
             draft.unlink()
-        _synchronize(self._path.parent)
+        synchronize_folder(self._path.parent)
 
     def _check(self) -> None:
         if not self._path.stat().st_size:
@@ -113,6 +117,11 @@ class SQLiteStore(SQLStore):
             )
         self._database.execute("PRAGMA journal_mode = WAL").fetchall()
         self._database.execute("PRAGMA synchronous = FULL")
+
+    def _check_place(self) -> None:
+        """Check that what is written is found again: a file that was removed meanwhile can still be written."""
+        if not self._path.exists() or _identity(self._path) != self._file:
+            raise StoreError(f"the state store '{self._path}' was removed or replaced while it was used: run again")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -133,6 +142,11 @@ class SQLiteStore(SQLStore):
 def _connected(path: Path) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=rw"  # "rw": a file that has gone meanwhile is not made anew
     return sqlite3.connect(address, uri=True, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 @contextmanager
@@ -169,11 +183,3 @@ def _problem(error: sqlite3.Error) -> str:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"has been held by another process for {_PATIENCE_S:.0f} seconds: try again later"
     return f"can't be used: {text}"
-
-
-def _synchronize(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
