@@ -251,6 +251,20 @@ def test_a_target_killed_in_an_upload_leaves_nothing_to_be_seen(jsonl, bucket):
     assert ids(bucket) == [1]
 
 
+def test_a_bucket_that_is_not_there_is_one_clear_error(jsonl):
+    ended = jsonl.run(schema(), record(id=1), state(1), destination_path="s3://no-such-bucket/x")
+    assert (ended.code, ended.out) == (1, "")
+    assert "stream 'people': the object store refuses to write a file" in ended.err
+    assert "check the bucket" in ended.err
+
+
+def test_options_that_are_not_known_are_a_problem_of_the_config(jsonl):
+    ended = jsonl.run(schema(), record(id=1), state(1), storage_options={"secret_acces_key": "hush-hush"})
+    assert (ended.code, ended.out) == (2, "")
+    assert "check its address and storage_options" in ended.err
+    assert "hush" not in ended.err
+
+
 def test_credentials_may_be_settings_and_are_not_shown(target, bucket, monkeypatch):
     for name in bucket.environment:
         monkeypatch.delenv(name)
@@ -267,6 +281,7 @@ def test_credentials_may_be_settings_and_are_not_shown(target, bucket, monkeypat
         ended = target.run(schema(), record(id=2), state(2), storage_options=options)
     assert (ended.code, ended.out) == (1, "")
     assert "the object store refuses" in ended.err
+    assert "check the credentials" in ended.err
     assert "hush" not in ended.err
     assert "Traceback" not in ended.err
 

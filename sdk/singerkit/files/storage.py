@@ -314,6 +314,14 @@ class _Upload(Draft):
             Path(self._path).unlink()
 
 
+_HINTS = {
+    "FileNotFoundError": "check the bucket or container, and the name",
+    "NotFoundError": "check the bucket or container, and the name",
+    "PermissionDeniedError": "check the credentials, and what they allow",
+    "UnauthenticatedError": "check the credentials",
+}
+
+
 @contextmanager
 def answered(action: str) -> Iterator[None]:
     """Say what the store refuses, without addresses, which may hold credentials.
@@ -325,4 +333,6 @@ def answered(action: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as problem:
-        raise FatalSyncError(f"the object store refuses to {action} a file: {type(problem).__name__}") from None
+        kind = type(problem).__name__
+        hint = _HINTS.get(kind, "check the address, the options of the store, and whether it can be reached")
+        raise FatalSyncError(f"the object store refuses to {action} a file: {kind}; {hint}") from None
