@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from singerkit_testing.factories import get_tap_test_class, get_target_test_class
+    from singerkit_testing.factories import get_mapper_test_class, get_tap_test_class, get_target_test_class
     from singerkit_testing.legacy import (
         get_standard_tap_tests,
         get_standard_target_tests,
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
         tap_to_target_sync_test,
         target_sync_test,
     )
-    from singerkit_testing.runners import SingerTestRunner, TapTestRunner, TargetTestRunner
+    from singerkit_testing.runners import MapperTestRunner, SingerTestRunner, TapTestRunner, TargetTestRunner
     from singerkit_testing.suite_config import SuiteConfig
     from singerkit_testing.suites import SingerTestSuite, TestSuite
     from singerkit_testing.templates import (
         AttributeTestTemplate,
+        MapperTestTemplate,
         StreamTestTemplate,
         TapTestTemplate,
         TargetFileTestTemplate,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttributeTestTemplate",
+    "MapperTestRunner",
+    "MapperTestTemplate",
     "SingerTestRunner",
     "SingerTestSuite",
     "StreamTestTemplate",
@@ -43,6 +46,7 @@ __all__ = [
     "TargetTestTemplate",
     "TestSuite",
     "TestTemplate",
+    "get_mapper_test_class",
     "get_standard_tap_tests",
     "get_standard_target_tests",
     "get_tap_test_class",

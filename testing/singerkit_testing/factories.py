@@ -20,14 +20,16 @@ import pytest
 from singerkit_testing import rules
 from singerkit_testing.class_commands import command_of, environment_of
 from singerkit_testing.errors import HarnessError
+from singerkit_testing.mapper_lab import MapperLab
 from singerkit_testing.recordings import recording_options, replayed
 from singerkit_testing.report.text import explanation, printable
 from singerkit_testing.rules import WORKERS, Judging, Result, Rule, Verdict, choose
-from singerkit_testing.runners import TapTestRunner, TargetTestRunner
+from singerkit_testing.runners import MapperTestRunner, SingerTestRunner, TapTestRunner, TargetTestRunner
 from singerkit_testing.settings import read_config
 from singerkit_testing.suite_config import SuiteConfig
 from singerkit_testing.suites import (
     SingerTestSuite,
+    mapper_tests,
     tap_stream_attribute_tests,
     tap_stream_tests,
     tap_tests,
@@ -102,6 +104,31 @@ def get_target_test_class(
         **_rule_members(rules.target_rules, suite_config),
     }
     return type("TargetTestClass", (), {"__doc__": f"The tests of {target_class.__name__}.", **members})
+
+
+def get_mapper_test_class(
+    mapper_class: Any,
+    *,
+    config: Mapping[str, Any] | None = None,
+    custom_suites: Sequence[SingerTestSuite] | None = None,
+    suite_config: SuiteConfig | None = None,
+    include_mapper_tests: bool = True,
+    **kwargs: Any,
+) -> type:
+    """Make the test class for a mapper class; `kwargs` go to the mapper whenever one is made.
+
+    An author's own tests give messages to `runner.map` and look at what comes back.
+    """
+    suite_config = suite_config or SuiteConfig()
+    runner = MapperTestRunner(mapper_class, config, suite_config, **{"parse_env_config": True, **kwargs})
+    included = [*(custom_suites or ()), *([mapper_tests] if include_mapper_tests else ())]
+    members = {
+        **_fixtures(suite_config),
+        **_mapper_members(runner),
+        **_suite_members(included, []),
+        **_rule_members(rules.mapper_rules, suite_config),
+    }
+    return type("MapperTestClass", (), {"__doc__": f"The tests of {mapper_class.__name__}.", **members})
 
 
 # Fixtures
@@ -180,6 +207,26 @@ def _target_members(
     return {"runner": runner, "lab": _of_class(lab)}
 
 
+def _mapper_members(mapper_runner: MapperTestRunner) -> Members:
+    def runner(cls: Any) -> MapperTestRunner:
+        """Give the runner."""
+        return mapper_runner
+
+    def lab(cls: Any) -> Iterator[MapperLab]:
+        """Give the lab in which the rules are applied."""
+        suite = mapper_runner.suite_config
+        with MapperLab(
+            _command(mapper_runner.singer_class),
+            _given_config(mapper_runner),
+            timeout_s=suite.timeout_s,
+            environment=environment_of(),
+            abilities=suite.abilities,
+        ) as opened:
+            yield opened
+
+    return {"runner": _of_class(runner), "lab": _of_class(lab)}
+
+
 def _of_class(function: Callable[..., Any], *, autouse: bool = False) -> Any:
     """Make a fixture that is there once for all tests of a class."""
     method: Any = classmethod(function)
@@ -193,7 +240,7 @@ def _command(connector_class: Any) -> list[str]:
         pytest.skip(str(error))
 
 
-def _given_config(runner: TapTestRunner) -> dict[str, Any]:
+def _given_config(runner: SingerTestRunner) -> dict[str, Any]:
     return _complete(runner.config, runner.singer_class, runner.default_kwargs)
 
 
@@ -272,6 +319,7 @@ _MAKERS: dict[str, Callable[[Any, list[Any]], Callable[..., None] | None]] = {
     "tap_stream": _stream_test,
     "tap_stream_attribute": _attribute_test,
     "target": _plain_test,
+    "mapper": _plain_test,
 }
 
 

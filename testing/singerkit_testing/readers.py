@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -167,21 +168,31 @@ class _DuckDBReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._guard = Lock()
+        self._last: tuple[Any, list[tuple[str, list[Row]]]] = (None, [])
 
     def tables(self) -> list[str]:
-        with self._opened() as ask:
-            return [table for _, table in self._tables(ask)]
+        return [table for table, _ in self._content()]
 
     def rows(self, stream: str, *, metadata: bool = False) -> list[Row]:
-        with self._opened() as ask:
-            tables = self._tables(ask)
-            found = find_table(stream, [table for _, table in tables])
-            schemas = [schema for schema, table in tables if table == found]
-            return _kept(self._table(ask, schemas[0], str(found)), metadata) if schemas else []
+        content = self._content()
+        found = find_table(stream, [table for table, _ in content])
+        return next((_kept(rows, metadata) for table, rows in content if table == found), [])
 
     def everything(self) -> list[list[Row]]:
+        return [rows for _, rows in self._content()]
+
+    def _content(self) -> list[tuple[str, list[Row]]]:
+        """Read all tables, unless the file is as it was: to open it costs more than all the answers."""
+        with self._guard:
+            mark = [_mark(path) for path in (self._path, self._path.with_name(f"{self._path.name}.wal"))]
+            if mark != self._last[0]:
+                self._last = (mark, self._read())
+            return self._last[1]
+
+    def _read(self) -> list[tuple[str, list[Row]]]:
         with self._opened() as ask:
-            return [self._table(ask, schema, table) for schema, table in self._tables(ask)]
+            return [(table, self._table(ask, schema, table)) for schema, table in self._tables(ask)]
 
     def _table(self, ask: Callable[[str], _Answer], schema: str, table: str) -> list[Row]:
         whole = f"{_quoted(schema)}.{_quoted(table)}"
@@ -195,7 +206,6 @@ class _DuckDBReader:
 
     @contextmanager
     def _opened(self) -> Iterator[Callable[[str], _Answer]]:
-        """Open the file once for many questions: that costs more than the answers."""
         duckdb = _driver("duckdb", "duckdb")
         if not self._path.exists():
             yield lambda _: ([], [])
@@ -206,6 +216,15 @@ class _DuckDBReader:
                 yield partial(_duckdb_answer, connection)
         except duckdb.Error as error:
             raise Unreadable(f"{self._path.name} can't be read back: {error}") from error
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    """Give what is different of a file that was written to."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _duckdb_answer(connection: Any, statement: str) -> _Answer:

@@ -8,12 +8,15 @@ import shutil
 import tempfile
 import weakref
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from singerkit_testing import in_process
 from singerkit_testing.folders import filled
+from singerkit_testing.mapper_input import everything
+from singerkit_testing.mapper_lab import input_of
+from singerkit_testing.messages import Sent
 from singerkit_testing.record_limit import limit_records
 from singerkit_testing.suite_config import SuiteConfig
 
@@ -21,7 +24,7 @@ Message = dict[str, Any]
 
 
 class SingerTestRunner:
-    """What both runners share.
+    """What the runners share.
 
     Shape: `default_kwargs` go to the class whenever one of it is made. Messages are gathered by type, `raw_messages`
     in order; `records` maps a stream's name to its records. ``{workdir}`` in the config is a folder that goes with the
@@ -68,6 +71,25 @@ class SingerTestRunner:
         """Run it."""
         raise NotImplementedError
 
+    def keep(self, line: str) -> None:
+        """Gather a message that the connector wrote.
+
+        Errors: ``AssertionError`` for a line that is no JSON object.
+        """
+        try:
+            message = json.loads(line)
+        except ValueError as error:
+            raise AssertionError(f"a line on stdout is no JSON: {line[:200]}") from error
+        assert isinstance(message, dict), f"a line on stdout is no message: {line[:200]}"  # noqa: S101
+        self.raw_messages.append(message)
+        if message.get("type") == "SCHEMA":
+            self.schema_messages.append(message)
+        elif message.get("type") == "STATE":
+            self.state_messages.append(message.get("value"))
+        elif message.get("type") == "RECORD":
+            self.record_messages.append(message)
+            self.records[message["stream"]].append(message["record"])
+
 
 class TapTestRunner(SingerTestRunner):
     """Runs a tap class."""
@@ -106,22 +128,7 @@ class TapTestRunner(SingerTestRunner):
         limit_records(tap, self.suite_config.max_records_limit)
         out, _ = in_process.captured(tap.sync_all)
         for line in out.splitlines():
-            self._take(line)
-
-    def _take(self, line: str) -> None:
-        try:
-            message = json.loads(line)
-        except ValueError as error:
-            raise AssertionError(f"a line on stdout is no JSON: {line[:200]}") from error
-        assert isinstance(message, dict), f"a line on stdout is no message: {line[:200]}"  # noqa: S101
-        self.raw_messages.append(message)
-        if message.get("type") == "SCHEMA":
-            self.schema_messages.append(message)
-        elif message.get("type") == "STATE":
-            self.state_messages.append(message.get("value"))
-        elif message.get("type") == "RECORD":
-            self.record_messages.append(message)
-            self.records[message["stream"]].append(message["record"])
+            self.keep(line)
 
     def sent_schema(self, stream: str) -> dict[str, Any] | None:
         """Give the last schema that the tap wrote for a stream: the catalog's, as stream maps changed it."""
@@ -177,6 +184,38 @@ class TargetTestRunner(SingerTestRunner):
         out, err = buffers_of_load(target, self.target_input)
         self.stdout, self.stderr = out.read(), err.read()
         self.state_messages.extend(line for line in self.stdout.splitlines() if line.strip())
+
+
+class MapperTestRunner(SingerTestRunner):
+    """Runs a mapper class over messages; what it writes is kept as a tap's messages are."""
+
+    def __init__(
+        self,
+        mapper_class: Any,
+        config: Mapping[str, Any] | None = None,
+        suite_config: SuiteConfig | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(mapper_class, config, suite_config, **kwargs)
+
+    def new_mapper(self) -> Any:
+        """Make a mapper."""
+        return self.create()
+
+    def map(self, messages: Iterable[Sent]) -> list[Message]:
+        """Give what a new mapper makes of messages.
+
+        Errors: whatever the mapper raises; ``AssertionError`` for a line that is no JSON object.
+        """
+        out, _ = buffers_of_load(self.new_mapper(), io.BytesIO(input_of(messages)))
+        before = len(self.raw_messages)
+        for line in out.read().splitlines():
+            self.keep(line)
+        return self.raw_messages[before:]
+
+    def sync_all(self, **kwargs: Any) -> None:
+        """Map the valid messages of every type that the rules for mappers use."""
+        self.map(everything())
 
 
 def buffers_of_load(target: Any, messages: IO[str] | IO[bytes] | None) -> tuple[io.TextIOWrapper, io.TextIOWrapper]:

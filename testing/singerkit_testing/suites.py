@@ -8,17 +8,19 @@ from inspect import isclass
 from types import ModuleType
 from typing import Any, Literal
 
+from singerkit_testing import mapper_tests as _mapper_tests
 from singerkit_testing import tap_tests as _tap_tests
 from singerkit_testing import target_tests as _target_tests
 from singerkit_testing.templates import (
     AttributeTestTemplate,
+    MapperTestTemplate,
     StreamTestTemplate,
     TapTestTemplate,
     TargetTestTemplate,
     TestTemplate,
 )
 
-Kind = Literal["tap", "tap_stream", "tap_stream_attribute", "target"]
+Kind = Literal["tap", "tap_stream", "tap_stream_attribute", "target", "mapper"]
 
 
 @dataclass
@@ -52,6 +54,7 @@ _FOR_OWN_SUITES = (_target_tests.TargetMultipleStateMessages, _target_tests.Targ
 tap_tests = SingerTestSuite("tap", _named(_tap_tests, TapTestTemplate))
 tap_stream_tests = SingerTestSuite("tap_stream", _named(_tap_tests, StreamTestTemplate, but=AttributeTestTemplate))
 tap_stream_attribute_tests = SingerTestSuite("tap_stream_attribute", _named(_tap_tests, AttributeTestTemplate))
+mapper_tests = SingerTestSuite("mapper", _named(_mapper_tests, MapperTestTemplate))
 target_tests = SingerTestSuite(
     "target", [test for test in _named(_target_tests, TargetTestTemplate) if test not in _FOR_OWN_SUITES]
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from singerkit_testing.templates import TargetFileTestTemplate, TargetTestTemplate
+from singerkit_testing.templates import TargetFileTestTemplate, TargetTestTemplate, assert_command_tells
 
 
 class TargetArrayData(TargetFileTestTemplate):
@@ -39,9 +39,7 @@ class TargetCliPrintsTest(TargetTestTemplate):
 
     def test(self) -> None:
         """Ask for the version and for the description in both forms."""
-        assert self.runner.run_command("--version").strip()  # noqa: S101
-        assert self.runner.run_command("--about").strip()  # noqa: S101
-        assert json.loads(self.runner.run_command("--about", "--format=json"))["name"] == self.target.name  # noqa: S101
+        assert_command_tells(self.runner, self.target.name)
 
 
 class TargetDuplicateRecords(TargetFileTestTemplate):

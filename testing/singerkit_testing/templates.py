@@ -7,13 +7,14 @@ there. While it runs, `config` is the SuiteConfig, `resource` what the fixture o
 from __future__ import annotations
 
 import contextlib
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from singerkit_testing.runners import TapTestRunner, TargetTestRunner
+from singerkit_testing.runners import MapperTestRunner, SingerTestRunner, TapTestRunner, TargetTestRunner
 from singerkit_testing.suite_config import SuiteConfig
 
 _CANNED = Path(__file__).parent / "target_streams"
@@ -66,6 +67,13 @@ class TestTemplate:
         finally:
             with contextlib.suppress(NotImplementedError):
                 self.teardown()
+
+
+def assert_command_tells(runner: SingerTestRunner, name: str) -> None:
+    """Ask a connector's command, without a config, for its version and for its description in both forms."""
+    assert runner.run_command("--version").strip()  # noqa: S101
+    assert runner.run_command("--about").strip()  # noqa: S101
+    assert json.loads(runner.run_command("--about", "--format=json"))["name"] == name  # noqa: S101
 
 
 class TapTestTemplate(TestTemplate):
@@ -165,6 +173,22 @@ class TargetTestTemplate(TestTemplate):
     def run(self, config: SuiteConfig, resource: Any, runner: TargetTestRunner) -> None:
         """Run the test."""
         self.target = runner.new_target()
+        super().run(config, resource, runner)
+
+
+class MapperTestTemplate(TestTemplate):
+    """A test of a mapper: `mapper` is a new one."""
+
+    mapper: Any
+
+    @property
+    def id(self) -> str:
+        """What tells it from the others."""
+        return f"mapper__{self.name}"
+
+    def run(self, config: SuiteConfig, resource: Any, runner: MapperTestRunner) -> None:
+        """Run the test."""
+        self.mapper = runner.new_mapper()
         super().run(config, resource, runner)
 
 

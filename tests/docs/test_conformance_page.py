@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -70,6 +71,16 @@ def test_the_workflow_uses_the_files_that_it_made(tmp_path):
     assert used <= made
     assert {Path(path).suffix for path in made} >= {".html", ".xml", ".md"}
     assert any(path.endswith("badge.json") for path in used)
+
+
+def test_the_test_class_of_a_mapper_runs(tmp_path):
+    (code,) = (block for block in blocks("python") if "get_mapper_test_class" in block)
+    (tmp_path / "test_mapper.py").write_text(code)
+    shutil.copy(Path(__file__).parents[1] / "connectors_for_tests" / "mapper_upper.py", tmp_path)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not conformance"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_python_of_the_page_compiles():

@@ -115,3 +115,40 @@ def test_a_killed_target_shows_states_that_were_released_too_early():
 
     assert result.verdict is Verdict.FAIL
     assert "a released state says id" in result.findings[0].message
+
+
+LIMITED = """
+import json, pathlib, sys
+folder = pathlib.Path(json.load(open(sys.argv[sys.argv.index("--config") + 1]))["folder"])
+state = None
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["type"] == "SCHEMA" and len(message["schema"]["properties"]) > 1000:
+        {refusal}
+    if message["type"] == "RECORD":
+        name = message["stream"].replace("/", "_")
+        with open(folder / (str(abs(hash(name))) + "-" + name[:50] + ".jsonl"), "a") as file:
+            file.write(json.dumps(message["record"]) + "\\n")
+    state = message.get("value", state)
+if state: print(json.dumps(state))
+"""
+CLEAR = "sys.exit('CRITICAL ' + message['stream'] + ': the database has at most 1,017 columns')"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "verdict"),
+    [
+        (CLEAR, Verdict.INFO),
+        ("sys.exit('CRITICAL ' + message['stream'] + ': too many columns')", Verdict.WARN),
+        ("sys.exit('CRITICAL ' + message['stream'] + ': 1,501 columns are too many')", Verdict.WARN),
+        ("sys.exit('CRITICAL at most 1,017 columns')", Verdict.WARN),
+        (f"print(json.dumps({{'n': 1}}), flush=True); {CLEAR}", Verdict.FAIL),
+        (f"(folder / 'many_properties.jsonl').write_text('{{{{}}}}'); {CLEAR}", Verdict.FAIL),
+        ("continue", Verdict.PASS),
+    ],
+)
+def test_a_limit_of_columns_may_be_told(script, refusal, verdict):
+    command = script(LIMITED.replace("{refusal}", refusal.replace("{{", "{").replace("}}", "}")))
+    with TargetLab(command, {"folder": "{workdir}"}, reader="{workdir}", load_method="append") as lab:
+        (result,) = judge([RULES["TGT-088"]], lab)
+    assert result.verdict is verdict, result

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from singerkit_testing.messages import BOOLEAN, ID, TEXT, Message, record, schema, state
 from singerkit_testing.rules import Finding, Severity, target_rule
 from singerkit_testing.target_lab import case
+from singerkit_testing.target_rules.framing import lines_are_taken_in_any_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,8 @@ def empty_input_is_no_error(target: TargetLab) -> Iterator[Finding]:
 )
 def last_line_without_line_feed(target: TargetLab) -> Iterator[Finding]:
     """Leave the LF after the last record out."""
+    if lines_are_taken_in_any_form(target):
+        return
     rows = [record("tail", id=number, name=f"row {number}") for number in (1, 2)]
     messages = [schema("tail", {"id": ID, "name": TEXT}, ["id"]), rows[0], state({"n": 1}), rows[1]]
     load = target.load(messages, last_line_end=b"")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from singerkit_testing.messages import ID, INTEGER, NUMBER, TEXT, Message, Sent, record, schema
@@ -10,10 +10,11 @@ from singerkit_testing.model import expected_rows
 from singerkit_testing.outcomes import holds, lost, taken_whole, unclear
 from singerkit_testing.rules import Finding, Severity, target_rule
 from singerkit_testing.target_lab import case, register_case
+from singerkit_testing.target_series import register_series, series_of
 
 if TYPE_CHECKING:
     from singerkit_testing.readers import Row
-    from singerkit_testing.target_lab import Destination, Load, TargetLab
+    from singerkit_testing.target_lab import TargetLab
 
 _Parts = tuple[list[Sent], list[Sent]]
 _NARROW = {"id": ID, "name": TEXT}
@@ -61,31 +62,23 @@ for _change in _CHANGES:
     register_case(f"schema {_change}", _within_a_run(_change))
 
 
-def _two_runs(target: TargetLab) -> dict[str, tuple[Destination, Load]]:
-    """Load the first part of each change, then the second; each change by itself if they don't go together."""
+def _over_two_runs(change: str) -> Callable[[], _Parts]:
+    return lambda: _CHANGES[change](f"runs_{change}")
 
-    def load(changes: list[str]) -> dict[str, tuple[Destination, Load]]:
-        place = target.fresh()
-        done = place.load([message for change in changes for message in _CHANGES[change](f"runs_{change}")[0]])
-        if done.ok:
-            done = place.load([message for change in changes for message in _CHANGES[change](f"runs_{change}")[1]])
-        if done.ok or len(changes) == 1:
-            return dict.fromkeys(changes, (place, done))
-        return {name: outcome for change in changes for name, outcome in load([change]).items()}
 
-    return target.remember("schema changes over two runs", lambda: load(list(_CHANGES)))
+for _change in _CHANGES:
+    register_series(f"schema {_change}", _over_two_runs(_change))
 
 
 def _across_runs(target: TargetLab, change: str) -> Iterator[Finding]:
     if target.load_method == "overwrite":
         return
-    place, done = _two_runs(target)[change]
+    done = series_of(target, f"schema {change}")
     stream = f"runs_{change}"
-    first, second = _CHANGES[change](stream)
     if not done.ok:
-        yield Finding(f"the second run fails: {done.ending()}", stream=stream)
+        yield Finding(f"the second run fails: {done.failure}", stream=stream)
         return
-    for finding in lost(target, place, [*first, *second], stream):
+    for finding in lost(target, done.place, done.sent, stream):
         yield Finding(f"after two runs: {finding.message}", finding.evidence, stream)
 
 
@@ -128,11 +121,16 @@ def a_property_may_go_away(target: TargetLab) -> Iterator[Finding]:
     yield from _across_runs(target, "removed")
 
 
-def _retyped(stream: str, part: int) -> list[Sent]:
-    forms = [(INTEGER, (1, 2)), (NUMBER, (2.5, 3.5)), (TEXT, ("four", "five"))]
-    form, values = forms[part]
-    rows = [record(stream, id=10 * part + number, value=value) for number, value in enumerate(values)]
-    return [schema(stream, {"id": ID, "value": form}, ["id"]), *rows]
+def _retyped(stream: str) -> list[list[Sent]]:
+    parts: list[list[Sent]] = []
+    for form, values in ((INTEGER, (1, 2)), (NUMBER, (2.5, 3.5)), (TEXT, ("four", "five"))):
+        rows = [record(stream, id=10 * len(parts) + number, value=value) for number, value in enumerate(values)]
+        parts.append([schema(stream, {"id": ID, "value": form}, ["id"]), *rows])
+    return parts
+
+
+register_case("retyped", lambda: [message for part in _retyped("retyped") for message in part], "retyped")
+register_series("retyped", lambda: _retyped("runs_retyped"), watched=True)
 
 
 @target_rule(
@@ -144,34 +142,28 @@ def _retyped(stream: str, part: int) -> list[Sent]:
 )
 def a_type_may_change(target: TargetLab) -> Iterator[Finding]:
     """Change integer to number, then to text, within a run and over three."""
-    parts = [_retyped("retyped", part) for part in range(3)]
-    whole: list[Sent] = [message for part in parts for message in part]
-    place = target.fresh()
-    yield from _kept_or_refused(target, place.load(whole), whole)
+    shared = target.shared("retyped")
+    if not shared.ok:
+        yield from unclear(shared.load, ["retyped", "value"], stream="retyped")
+    elif target.reader is not None:
+        yield from _not_kept(target, shared.rows("retyped"), shared.sent, "retyped")
     if target.load_method == "overwrite":
         return
-    place = target.fresh()
-    sent: list[Sent] = []
-    for part in parts:
-        sent += part
-        load = place.load(part)
-        yield from _kept_or_refused(target, load, sent)
-        if not load.ok:
-            return
+    done = series_of(target, "retyped")
+    for number, rows in enumerate(done.rows_after, 1):
+        sent = [message for part in done.parts[:number] for message in part]
+        yield from _not_kept(target, rows, sent, "runs_retyped")
+    if not done.ok:
+        yield from unclear(done.loads[-1], ["retyped", "value"], stream="runs_retyped")
 
 
-def _kept_or_refused(target: TargetLab, load: Load, sent: list[Sent]) -> Iterator[Finding]:
-    if not load.ok:
-        yield from unclear(load, ["retyped", "value"], stream="retyped")
-        return
-    if target.reader is None:
-        return
-    rows = {str(row.get("id")): row for row in load.rows("retyped")}
-    for row in expected_rows(sent, "retyped", target.load_method):
-        found = rows.get(str(row["id"]))
-        if found is None or not holds(found, row["value"]):
-            what = f"exit code 0, but after a change of the type {row} is {found or 'not there'}"
-            yield Finding(what, stream="retyped")
+def _not_kept(target: TargetLab, found: list[Row], sent: Iterable[Sent], stream: str) -> Iterator[Finding]:
+    rows = {str(row.get("id")): row for row in found}
+    for row in expected_rows(sent, stream, target.load_method):
+        there = rows.get(str(row["id"]))
+        if there is None or not holds(there, row["value"]):
+            what = f"exit code 0, but after a change of the type {row} is {there or 'not there'}"
+            yield Finding(what, stream=stream)
 
 
 @case("buffered under an older schema")

@@ -11,13 +11,14 @@ from singerkit_testing.outcomes import lost
 from singerkit_testing.rules import Finding, NotApplicable, Severity, target_rule
 from singerkit_testing.structured_logs import REMEDY, SOURCE, TITLE, structured_logging, unstructured
 from singerkit_testing.target_rules.framing import few
-from singerkit_testing.target_rules.versions import says_it_does_not_act, two_versions
+from singerkit_testing.target_rules.states import released_on_the_way
+from singerkit_testing.target_rules.versions import metadata_off_then_on, says_it_does_not_act, two_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from singerkit_testing.process import Running
-    from singerkit_testing.target_lab import Destination, TargetLab
+    from singerkit_testing.target_lab import Destination, Load, TargetLab
 
 _EXTRAS = "Meltano SDK, capabilities and settings; not in SPEC.md"
 _METADATA = "_sdc_"
@@ -54,8 +55,27 @@ def _activates(target: TargetLab) -> Iterator[Finding]:
         yield Finding(what, severity=Severity.SHOULD)
 
 
+_MAPS = {"stream_maps": {"mapped": {"extra": "name", "__filter__": "id == 1"}}}
+_FLATTENING = {"flattening_enabled": True, "flattening_max_depth": 1}
+
+
+def _nested() -> list[Sent]:
+    form = {"type": "object", "properties": {"inner": TEXT}}
+    return [schema("flat", {"id": ID, "outer": form}, ["id"]), record("flat", id=1, outer={"inner": "core"})]
+
+
+def _changed(target: TargetLab, messages: list[Sent], settings: dict[str, Any]) -> Load:
+    """Load with maps and with flattening, both in one run where a target declares both; if that fails, with one."""
+    if {"stream_maps", "schema_flattening"} <= target.abilities:
+        both = {**_MAPS, **_FLATTENING}
+        load = target.remember("maps and flattening", lambda: target.load([*few("mapped"), *_nested()], settings=both))
+        if load.ok:
+            return load
+    return target.load(messages, settings=settings)
+
+
 def _maps(target: TargetLab) -> Iterator[Finding]:
-    load = target.load(few("mapped"), settings={"stream_maps": {"mapped": {"extra": "name", "__filter__": "id == 1"}}})
+    load = _changed(target, few("mapped"), _MAPS)
     if not load.ok:
         yield Finding(f"declares stream-maps, but a map fails: {load.ending()}", stream="mapped")
     elif target.reader is not None:
@@ -65,9 +85,7 @@ def _maps(target: TargetLab) -> Iterator[Finding]:
 
 
 def _flattens(target: TargetLab) -> Iterator[Finding]:
-    form = {"type": "object", "properties": {"inner": TEXT}}
-    messages = [schema("flat", {"id": ID, "outer": form}, ["id"]), record("flat", id=1, outer={"inner": "core"})]
-    load = target.load(messages, settings={"flattening_enabled": True, "flattening_max_depth": 1})
+    load = _changed(target, _nested(), _FLATTENING)
     if not load.ok:
         yield Finding(f"declares schema-flattening, but flattening fails: {load.ending()}", stream="flat")
     elif target.reader is not None and [row.get("outer__inner") for row in load.rows("flat")] != ["core"]:
@@ -125,18 +143,27 @@ def settings_do_what_they_say(target: TargetLab) -> Iterator[Finding]:
 
 
 def _metadata(target: TargetLab) -> Iterator[Finding]:
-    messages = few("stamped")
     for is_on in (True, False):
-        load = target.load(messages, settings={"add_record_metadata": is_on})
+        stream = f"stamped_{is_on}"
+        load = _stamped(target, stream, is_on=is_on)
         if not load.ok:
             severity = Severity.SHOULD if "add_record_metadata" in load.last_words() else None
-            yield Finding(f"add_record_metadata {is_on} fails: {load.ending()}", stream="stamped", severity=severity)
+            yield Finding(f"add_record_metadata {is_on} fails: {load.ending()}", stream=stream, severity=severity)
             continue
-        yield from lost(target, load.destination, messages, "stamped")
-        names = {name for row in load.destination.rows("stamped", metadata=True) for name in row}
+        yield from lost(target, load.destination, few(stream), stream)
+        names = {name for row in load.destination.rows(stream, metadata=True) for name in row}
         has = any(name.lower().startswith(_METADATA) for name in names)
         if has != is_on:
-            yield Finding(f"add_record_metadata is {is_on}, and the columns are {sorted(names)}", stream="stamped")
+            yield Finding(f"add_record_metadata is {is_on}, and the columns are {sorted(names)}", stream=stream)
+
+
+def _stamped(target: TargetLab, stream: str, *, is_on: bool) -> Load:
+    """Load with or without metadata: in the run of another rule, where that rule applies and the run went well."""
+    if "activate_version" in target.abilities:
+        load, _ = metadata_off_then_on(target).get(is_on, (None, None))
+        if load is not None and load.ok:
+            return load
+    return target.load(few(stream), settings={"add_record_metadata": is_on})
 
 
 _RESULTS: dict[str, list[str]] = {
@@ -163,6 +190,8 @@ def _load_methods(target: TargetLab) -> Iterator[Finding]:
 
 
 def _small_batches(target: TargetLab) -> Iterator[Finding]:
+    if target.batch_size_setting == "batch_size_rows" and released_on_the_way(target):
+        return  # the first batches were stored, else no state would have come
     messages: list[Sent] = [schema("batched", {"id": ID, "name": TEXT}, ["id"])]
     messages += [record("batched", id=number, name=f"row {number}") for number in range(1, 3 * _ROWS + 2)]
     place = target.fresh()

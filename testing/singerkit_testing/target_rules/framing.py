@@ -13,7 +13,7 @@ from singerkit_testing.target_lab import case
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from singerkit_testing.target_lab import Load, TargetLab
+    from singerkit_testing.target_lab import Destination, Load, TargetLab
 
 _SEPARATORS = "\u2028\u2029\u0085\v\f\x1c\x1d\x1e"
 _MEBIBYTE = 2**20
@@ -25,6 +25,35 @@ def few(stream: str, *more: Sent, names: tuple[str, ...] = ("one", "two")) -> li
     return [schema(stream, {"id": ID, "name": TEXT}, ["id"]), *rows, *more]
 
 
+_WIDE = "ä😀" * 40
+_ASCII_ONLY: dict[str, str | None] = {
+    "LC_ALL": "C",
+    "LANG": "C",
+    "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0",
+    "PYTHONIOENCODING": None,
+}
+
+
+def lines_are_taken_in_any_form(target: TargetLab) -> bool:
+    """Send at once what several rules look at: CRLF, blank lines, text beyond ASCII in the C locale, input in pieces.
+
+    Only if something about it is wrong, each of the rules looks at its own alone.
+    """
+    return target.remember("lines in any form", lambda: _are_taken_in_any_form(target))
+
+
+def _are_taken_in_any_form(target: TargetLab) -> bool:
+    value = {"bookmark": "日本語 😀"}
+    first, one, two, three = few("forms", names=("naïve", _WIDE, "emoji 😀"))
+    sent: list[Sent] = [first, b"", one, b"  ", two, state(value), three]
+    place = target.fresh()
+    data = place.input_of(sent, line_end=b"\r\n", last_line_end=b"")
+    load = _load_in_pieces(place, data, sent, environment=_ASCII_ONLY)
+    messages = [first, one, two, three]
+    return load.ok and load.states[-1:] == [value] and not any(lost(target, load.destination, messages, "forms"))
+
+
 @target_rule(
     "TGT-004",
     "CRLF ends a line as well as LF",
@@ -34,12 +63,13 @@ def few(stream: str, *more: Sent, names: tuple[str, ...] = ("one", "two")) -> li
 )
 def crlf_ends_a_line(target: TargetLab) -> Iterator[Finding]:
     """Load lines that end with CRLF, then one with a byte order mark, which may be refused but not lost."""
-    messages = few("crlf", state({"n": 1}))
-    load = target.load(messages, line_end=b"\r\n")
-    if load.ok:
-        yield from _as_must(lost(target, load.destination, messages, "crlf"))
-    else:
-        yield Finding(f"CRLF is refused: {load.ending()}")
+    if not lines_are_taken_in_any_form(target):
+        messages = few("crlf", state({"n": 1}))
+        load = target.load(messages, line_end=b"\r\n")
+        if load.ok:
+            yield from _as_must(lost(target, load.destination, messages, "crlf"))
+        else:
+            yield Finding(f"CRLF is refused: {load.ending()}")
     marked = few("marked")
     load = target.load([b"\xef\xbb\xbf" + line_of(marked[0]), *marked[1:]])
     if load.ok:
@@ -60,6 +90,8 @@ def _as_must(findings: Iterator[Finding]) -> Iterator[Finding]:
 )
 def blank_lines_are_skipped(target: TargetLab) -> Iterator[Finding]:
     """Put an empty line and a blank one between messages."""
+    if lines_are_taken_in_any_form(target):
+        return
     first, *rest = few("blank")
     load = target.load([first, b"", rest[0], b"  ", rest[1]])
     if not load.ok:
@@ -77,10 +109,11 @@ def blank_lines_are_skipped(target: TargetLab) -> Iterator[Finding]:
 )
 def messages_are_utf8_whatever_the_locale(target: TargetLab) -> Iterator[Finding]:
     """Load and echo text beyond ASCII in the C locale."""
+    if lines_are_taken_in_any_form(target):
+        return
     names = ("naïve", "日本語", "emoji 😀")
     messages = few("locale", state({"bookmark": "日本語 😀"}), names=names)
-    ascii_only = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": None}
-    load = target.load(messages, environment=ascii_only)
+    load = target.load(messages, environment=_ASCII_ONLY)
     if not load.ok:
         yield Finding(f"text beyond ASCII fails in the C locale: {load.ending()}")
         return
@@ -188,6 +221,20 @@ def extra_members_are_ignored(target: TargetLab) -> Iterator[Finding]:
 _NASTY_PLACES = (1, 17, 40, 41, 43, 79)
 
 
+def _load_in_pieces(
+    place: Destination, data: bytes, sent: list[Sent], *, environment: dict[str, str | None] | None = None
+) -> Load:
+    """Write an input in pieces that end within lines and characters, each after the one before has been read."""
+    step = len(data) // 4
+    cuts = sorted({0, len(data), *(start + at for at in range(0, len(data), step) for start in _NASTY_PLACES)})
+    with place.start(environment=environment) as running:
+        for begin, end in pairwise(cuts):
+            running.write(data[begin:end])
+            running.wait_drained()
+        running.close_stdin()
+        return place.finish(running, sent)
+
+
 @target_rule(
     "TGT-148",
     "it does not matter in which pieces the input arrives",
@@ -197,17 +244,11 @@ _NASTY_PLACES = (1, 17, 40, 41, 43, 79)
 )
 def input_may_arrive_in_pieces(target: TargetLab) -> Iterator[Finding]:
     """Write the input in pieces that end within lines and characters, each after the one before has been read."""
-    messages = few("pieces", state({"n": 1}), names=("ä😀" * 40, "zwei", "drei"))
+    if lines_are_taken_in_any_form(target):
+        return
+    messages = few("pieces", state({"n": 1}), names=(_WIDE, "zwei", "drei"))
     place = target.fresh()
-    data = place.input_of(messages)
-    step = len(data) // 4
-    cuts = sorted({0, len(data), *(place + at for at in range(0, len(data), step) for place in _NASTY_PLACES)})
-    with place.start() as running:
-        for begin, end in pairwise(cuts):
-            running.write(data[begin:end])
-            running.wait_drained()
-        running.close_stdin()
-        load = place.finish(running, messages)
+    load = _load_in_pieces(place, place.input_of(messages), messages)
     if load.ok:
         yield from lost(target, place, messages, "pieces")
     else:

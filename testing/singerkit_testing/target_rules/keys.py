@@ -8,6 +8,7 @@ from singerkit_testing.messages import ID, INTEGER, TEXT, Message, Sent, record,
 from singerkit_testing.outcomes import lost, taken_whole, unclear
 from singerkit_testing.rules import Finding, NotApplicable, Severity, target_rule
 from singerkit_testing.target_lab import case
+from singerkit_testing.target_series import register_series, series_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,10 @@ _KEYS = "SPEC.md, SCHEMA: key_properties identify a record"
 
 def _versions(stream: str, *names: str) -> list[Sent]:
     return [schema(stream, {"id": ID, "name": TEXT}, ["id"]), *(record(stream, id=1, name=name) for name in names)]
+
+
+_UPDATES = (("one", "two", "three"), ("four", "five"))
+register_series("updated", lambda: [_versions("updated", *names) for names in _UPDATES], watched=True)
 
 
 @target_rule(
@@ -33,13 +38,11 @@ def the_last_record_of_a_key_counts(target: TargetLab) -> Iterator[Finding]:
     """Send three records of a key in one batch, then two more in another run; for targets that update by key."""
     if target.load_method != "upsert":
         raise NotApplicable("the target does not update by key")
-    place = target.fresh()
-    for names in (("one", "two", "three"), ("four", "five")):
-        load = place.load(_versions("updated", *names))
-        if not load.ok:
-            yield Finding(f"records of one key are refused: {load.ending()}", stream="updated")
-            return
-        found = [row.get("name") for row in load.rows("updated")]
+    done = series_of(target, "updated")
+    if not done.ok:
+        yield Finding(f"records of one key are refused: {done.failure}", stream="updated")
+    for names, rows in zip(_UPDATES, done.rows_after, strict=False):
+        found = [row.get("name") for row in rows]
         if found != [names[-1]]:
             yield Finding(
                 f"of {', '.join(names)} with one key, the last must be there; there is {found}", stream="updated"

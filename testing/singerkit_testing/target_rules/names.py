@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from singerkit_testing.messages import ID, TEXT, Message, Sent, record, schema
-from singerkit_testing.outcomes import explains, tables_with, taken_whole
+from singerkit_testing.messages import ID, TEXT, Message, Sent, record, schema, state
+from singerkit_testing.outcomes import error_lines, explains, tables_with, taken_whole
 from singerkit_testing.rules import Finding, Severity, target_rule
 from singerkit_testing.target_lab import case, register_case
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from singerkit_testing.readers import Row
-    from singerkit_testing.target_lab import Destination, Shared, TargetLab
+    from singerkit_testing.target_lab import Destination, Load, Shared, TargetLab
 
 _NAMES = "SPEC.md: stream names and property names are texts, and tell streams and values apart"
 
@@ -113,6 +114,8 @@ _ODD_PROPERTIES = (
     "smile 😀", "CamelCase", "back\\slash", "x" * 200,
 )  # fmt: skip
 _MANY = 1500
+# Where a text says how many there may be: "at most 1,017 columns".
+_LIMIT = re.compile(r"(\d[\d,]*) (?:columns|properties|fields)\b")
 
 
 def _odd_stream(number: int, name: str) -> Callable[[], list[Sent]]:
@@ -145,12 +148,35 @@ def _many_properties() -> Iterator[Message]:
     remedy="Quote identifiers, escape what a file name can't hold, shorten what is too long, always the same way.",
 )
 def any_text_may_be_a_name(target: TargetLab) -> Iterator[Finding]:
-    """Load reserved words, digits first, blanks, quotes, emoji, long names, and 1500 properties."""
+    """Load reserved words, digits first, blanks, quotes, emoji, long names, and 1500 properties.
+
+    A target may refuse that many properties, if its error names the stream and how many the destination can hold.
+    """
     for number, name in enumerate(_ODD_STREAMS):
         yield from _odd(target, f"odd stream: {number}", f"odd stream {number}.", name)
     for number, name in enumerate(_ODD_PROPERTIES):
         yield from _odd(target, f"odd property: {number}", f"odd {number}.", name)
-    yield from _odd(target, "many properties", f"odd {_MANY}.", f"{_MANY} properties")
+    yield from _many(target)
+
+
+def _many(target: TargetLab) -> Iterator[Finding]:
+    """Judge the stream with many properties: a database that can't hold so many may refuse it by saying how many."""
+    shared = target.shared("many properties")
+    limit = None if shared.ok else _limit_named(shared.load)
+    if limit is None or not explains(shared.load, shared.streams):
+        yield from _odd(target, "many properties", f"odd {_MANY}.", f"{_MANY} properties")
+        return
+    load = target.load([*shared.sent, state({"n": 1})])
+    if load.ok or load.states or (target.reader is not None and load.rows(shared.streams[0])):
+        yield Finding(f"{_MANY} properties are refused, but something of them was stored or confirmed", load.stdout)
+    else:
+        yield Finding(f"{_MANY} properties are refused, the limit is {limit}", severity=Severity.INFO)
+
+
+def _limit_named(load: Load) -> int | None:
+    """Find the number of columns in an error of a target that ended itself; None if it gives none that explains it."""
+    said = _LIMIT.findall("\n".join(error_lines(load))) if load.exit_code > 0 and not load.timed_out else []
+    return next((number for number in (int(text.replace(",", "")) for text in said) if 0 < number <= _MANY), None)
 
 
 def _odd(target: TargetLab, name: str, marker: str, shown: str) -> Iterator[Finding]:

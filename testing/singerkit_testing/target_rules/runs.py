@@ -11,11 +11,12 @@ from singerkit_testing.rules import Finding, NotApplicable, Severity, target_rul
 from singerkit_testing.target_lab import case
 from singerkit_testing.target_rules.framing import few
 from singerkit_testing.target_rules.states import BATCH, bookmarks, unkept
+from singerkit_testing.target_series import register_series, series_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from singerkit_testing.target_lab import Load, TargetLab
+    from singerkit_testing.target_lab import TargetLab
 
 _GRACE_S = 10.0
 _LOSSLESS = "RUNNING_AND_DEVELOPING.md, Targets; taps send again what was not confirmed"
@@ -148,6 +149,20 @@ def a_failed_run_does_not_break_the_next(target: TargetLab) -> Iterator[Finding]
         yield from lost(target, place, messages, "again", at_least=target.load_method == "append")
 
 
+def _replayed() -> list[list[Sent]]:
+    messages: list[Sent] = [
+        *few("replayed"),
+        schema("repeated", {"name": TEXT}, []),
+        record("repeated", name="one"),
+        record("repeated", name="two"),
+        state({"n": 1}),
+    ]
+    return [messages, messages]
+
+
+register_series("replayed", _replayed)
+
+
 @target_rule(
     "TGT-144",
     "the same input again changes no row that has a key",
@@ -158,22 +173,13 @@ def a_failed_run_does_not_break_the_next(target: TargetLab) -> Iterator[Finding]
 )
 def the_same_input_again(target: TargetLab) -> Iterator[Finding]:
     """Load a stream with keys and one without, twice."""
-    messages: list[Sent] = [
-        *few("replayed"),
-        schema("repeated", {"name": TEXT}, []),
-        record("repeated", name="one"),
-        record("repeated", name="two"),
-        state({"n": 1}),
-    ]
-    place = target.fresh()
-    for _ in range(2):
-        load = place.load(messages)
-        if not load.ok:
-            yield Finding(f"the same input again fails: {load.ending()}")
-            return
-    doubled = [*messages, *messages] if target.load_method != "overwrite" else messages
+    done = series_of(target, "replayed")
+    if not done.ok:
+        yield Finding(f"the same input again fails: {done.failure}")
+        return
+    sent = done.sent if target.load_method != "overwrite" else done.parts[-1]
     for stream in ("replayed", "repeated"):
-        yield from lost(target, place, doubled, stream)
+        yield from lost(target, done.place, sent, stream)
 
 
 def _interleaved(*streams: str) -> list[Message]:
@@ -228,6 +234,15 @@ def the_size_of_batches_changes_nothing(target: TargetLab) -> Iterator[Finding]:
                 yield Finding(f"in batches of {rows}: {finding.message}", stream=stream)
 
 
+def _divided() -> list[list[Sent]]:
+    first, *rest = _long("divided", 9)
+    facts = [schema("divided_facts", {"name": TEXT}, []), record("divided_facts", name="the same")]
+    return [[first, *part, *facts] for part in (rest[:4], rest[4:8], rest[8:])]
+
+
+register_series("divided", _divided)
+
+
 @target_rule(
     "TGT-147",
     "a stream may be divided into runs anywhere",
@@ -240,16 +255,9 @@ def a_stream_may_be_divided(target: TargetLab) -> Iterator[Finding]:
     """Load a stream in three runs."""
     if target.load_method == "overwrite":
         raise NotApplicable("the target overwrites in each run")
-    first, *rest = _long("divided", 9)
-    keyless = schema("divided_facts", {"name": TEXT}, [])
-    place = target.fresh()
-    sent: list[Sent] = []
-    for part in (rest[:4], rest[4:8], rest[8:]):
-        run: list[Sent] = [first, *part, keyless, record("divided_facts", name="the same")]
-        load: Load = place.load(run)
-        sent += run
-        if not load.ok:
-            yield Finding(f"a later part of a stream fails: {load.ending()}", stream="divided")
-            return
+    done = series_of(target, "divided")
+    if not done.ok:
+        yield Finding(f"a later part of a stream fails: {done.failure}", stream="divided")
+        return
     for stream in ("divided", "divided_facts"):
-        yield from lost(target, place, sent, stream)
+        yield from lost(target, done.place, done.sent, stream)

@@ -32,6 +32,18 @@ def _with_root(stream: str, root: dict[str, Any], keys: list[str]) -> Callable[[
     return lambda: [first, record(stream, id=1, name="one"), record(stream, id=2, name="two")]
 
 
+_KEYLESS: dict[str, dict[str, Any]] = {"absent": {}, "null": {"key_properties": None}}
+
+
+def _keyless(stream: str, extra: dict[str, Any]) -> Callable[[], list[Sent]]:
+    first = {**schema(stream, {"id": ID}, None), **extra}
+    return lambda: [first, record(stream, id=1), record(stream, id=2)]
+
+
+for _name, _extra in _KEYLESS.items():
+    register_case(f"keyless: {_name}", _keyless(f"keyless_{_name}", _extra), "keyless")
+
+
 @target_rule(
     "TGT-031",
     "a schema without key_properties is refused in plain words, or taken for one without keys",
@@ -41,13 +53,12 @@ def _with_root(stream: str, root: dict[str, Any], keys: list[str]) -> Callable[[
 )
 def missing_key_properties(target: TargetLab) -> Iterator[Finding]:
     """Leave key_properties out, then send null."""
-    for extra in ({}, {"key_properties": None}):
-        messages = [{**schema("keyless", {"id": ID}, None), **extra}, record("keyless", id=1), record("keyless", id=2)]
-        load = target.load(messages)
-        if load.ok:
-            yield from lost(target, load.destination, messages, "keyless")
+    for name in _KEYLESS:
+        shared = target.shared(f"keyless: {name}")
+        if shared.ok:
+            yield from lost(target, shared.load.destination, shared.sent, f"keyless_{name}")
         else:
-            yield from unclear(load, ["key_properties", "key properties"], messages[0])
+            yield from unclear(shared.load, ["key_properties", "key properties"], shared.sent[0])
 
 
 @case("without keys")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from singerkit_testing.messages import ID, TEXT, Sent, activate_version, record, schema, state
 from singerkit_testing.outcomes import lost, unclear
 from singerkit_testing.rules import Finding, NotApplicable, Severity, target_rule
+from singerkit_testing.target_rules.framing import few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -170,17 +171,33 @@ def activation_without_metadata(target: TargetLab) -> Iterator[Finding]:
     """Switch the metadata columns off, load and activate; then on, and load again."""
     if "add_record_metadata" not in target.settings:
         raise NotApplicable("the target declares no setting add_record_metadata")
-    place = target.fresh()
-    for version, is_on in ((1, False), (2, True)):
-        load = place.load(_versioned("plain", version, [1, 2, 3]), settings={"add_record_metadata": is_on})
+    for is_on, (load, live) in metadata_off_then_on(target).items():
         if not load.ok:
             severity = Severity.SHOULD if "add_record_metadata" in load.last_words() else None
             yield Finding(f"add_record_metadata {is_on} fails: {load.ending()}", stream="plain", severity=severity)
-            return
-        if not {"1", "2", "3"} <= _live(place, "plain"):
+        elif not {"1", "2", "3"} <= live:
             yield Finding(
                 f"with add_record_metadata {is_on} the rows of the activated version are gone", stream="plain"
             )
+
+
+def metadata_off_then_on(target: TargetLab) -> dict[bool, tuple[Load, set[str]]]:
+    """Load and activate a version without metadata columns, then one with them, unless that run failed.
+
+    Shape: whether they are on, to the run and the ids of ``plain`` after it; ``stamped_True`` and ``stamped_False`` are
+    streams that only the one run has.
+    """
+    return target.remember("metadata off, then on", lambda: dict(_off_then_on(target)))
+
+
+def _off_then_on(target: TargetLab) -> Iterator[tuple[bool, tuple[Load, set[str]]]]:
+    place = target.fresh()
+    for version, is_on in ((1, False), (2, True)):
+        messages = [*_versioned("plain", version, [1, 2, 3]), *few(f"stamped_{is_on}")]
+        load = place.load(messages, settings={"add_record_metadata": is_on})
+        yield is_on, (load, _live(place, "plain") if load.ok and target.reader is not None else set())
+        if not load.ok:
+            return
 
 
 def _batch(stream: str, path: Path) -> dict[str, Any]:
