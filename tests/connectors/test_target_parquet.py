@@ -121,6 +121,47 @@ def test_a_changed_schema_and_a_wider_column_begin_a_new_file(to_parquet):
     assert ids(to_parquet) == [1, 2, 2**63]
 
 
+NESTED = {
+    "id": {"type": "integer"},
+    "who": {"type": ["object", "null"], "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}},
+    "tags": {"type": ["array", "null"], "items": {"type": "string"}},
+}
+
+
+def test_objects_and_arrays_are_structs_and_lists(to_parquet):
+    values = {"who": {"age": 7, "name": "Ada"}, "tags": ["a", "b"]}
+    to_parquet.load(schema(**NESTED), record(id=1, **values), record(id=2))
+    assert to_parquet.rows() == [{"id": 1, **values}, {"id": 2, "who": None, "tags": None}]
+    found = duckdb.sql(f"SELECT who.name, tags[2] FROM '{to_parquet.folder}/people-*.parquet' WHERE who.age = 7")
+    assert found.fetchall() == [("Ada", "b")]
+    to_parquet.load(schema(**NESTED), record(id=3, **values), nested_values="json")
+    assert to_parquet.rows()[-1] == {"id": 3, "who": '{"name":"Ada","age":7}', "tags": '["a","b"]'}
+
+
+def test_objects_that_change_inside_begin_a_new_file_and_lose_nothing(to_parquet):
+    wide = {**NESTED, "who": {**NESTED["who"], "properties": {"name": {"type": "string"}, "town": {"type": "string"}}}}
+    to_parquet.load(
+        schema(**NESTED),
+        record(id=1, who={"name": "a", "age": 1}),
+        record(id=2, who={"age": 2**64}),
+        record(id=3, who={"age": 3, "unknown": [1]}),
+        schema(**wide),
+        record(id=4, who={"town": "x"}),
+        batch_size_rows=1,
+    )
+    kinds = [parquet.read_schema(path).field("who").type for path in files(to_parquet)]
+    name, town = ("name", pa.string()), ("town", pa.string())
+    assert kinds == [
+        pa.struct([name, ("age", pa.int64())]),
+        pa.struct([name, ("age", pa.decimal128(38, 0))]),
+        pa.string(),
+        pa.struct([name, town]),
+    ]
+    found = [row["who"] for row in to_parquet.rows()]
+    assert found[:2] == [{"name": "a", "age": 1}, {"name": None, "age": 2**64}]
+    assert (json.loads(found[2]), found[3]) == ({"age": 3, "unknown": [1]}, {"name": None, "town": "x"})
+
+
 @pytest.mark.parametrize("method", ["snappy", "SNAPPY", "zstd", "gzip", "none"])
 def test_compression_is_as_asked(to_parquet, method):
     to_parquet.load(schema(), record(id=1, name="a" * 1000), compression_method=method)
