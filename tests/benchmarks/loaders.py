@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from figures import Bounds
 from processes import Command
-from sides import CONNECTORS, PEER_DISTRIBUTION, PEER_VERSION, environment, open_environment
+from sides import CONNECTORS, PEER_DISTRIBUTION, PEER_VERSION, environment, open_environment, path_of_singerkit
 from stores import POSTGRES, Files, PostgresSchema, Store
 
 Settings = Mapping[str, Any]
@@ -87,11 +87,12 @@ class Destination:
         """Give singerkit's loader."""
         place = self.place(folder, name)
         program = [Path(sys.executable), "-m", "singerkit", self.target]
-        return Loader("singerkit", partial(_command, program, ["--config"]), place.store, place.settings)
+        start = partial(_command, program, ["--config"], **path_of_singerkit())
+        return Loader("singerkit", start, place.store, place.settings)
 
 
-def _command(program: list[str | Path], option: list[str], config: Path) -> Command:
-    return Command([*program, *option, config], environment(**DLT_QUIET))
+def _command(program: list[str | Path], option: list[str], config: Path, **variables: str) -> Command:
+    return Command([*program, *option, config], environment(**DLT_QUIET, **variables))
 
 
 # Where each loader stores, in its own words

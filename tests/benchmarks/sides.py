@@ -53,11 +53,13 @@ class Side:
         return max(records // self.share, 1) if records else 0
 
     def _environment(self) -> Mapping[str, str]:
-        own_path = {"PYTHONPATH": os.environ["PYTHONPATH"]} if self.package == "singerkit" and _HAS_PATH else {}
+        own_path = path_of_singerkit() if self.package == "singerkit" else {}
         return environment(BENCHMARK_SDK=self.package, **own_path)
 
 
-_HAS_PATH = "PYTHONPATH" in os.environ
+def path_of_singerkit() -> Mapping[str, str]:
+    """Give where the caller says that singerkit is, as another checkout than the installed one can be measured too."""
+    return {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
 
 
 def environment(**more: str) -> Mapping[str, str]:

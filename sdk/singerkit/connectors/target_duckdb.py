@@ -21,6 +21,8 @@ class DuckDBSink(SQLSink[Any]):
     """Loads the records of a stream into its table."""
 
     exact_numbers = True
+    #: What a batch costs DuckDB does not grow with its rows as far as this.
+    MAX_SIZE_DEFAULT = 20_000
 
 
 class TargetDuckDB(SQLTarget):

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from singerkit.errors import DataError, MissingExtraError
+from singerkit.errors import DataError
 from singerkit.records.columns import Values, columns_of, last_rows, types_in
 from singerkit.sql.dialects import duckdb_types as types
-from singerkit.sql.dialects.duckdb_errors import explained
+from singerkit.sql.dialects.duckdb_errors import explained, import_duckdb
 from singerkit.sql.memory_files import in_memory
 from singerkit.sql.names import column_names, listed, marked, quoted, table_name
 from singerkit.sql.tables import (
@@ -60,14 +60,11 @@ class DuckDBDatabase(Database):
 
         Errors: ``MissingExtraError`` without duckdb; ``FatalSyncError`` for a file that can't be opened.
         """
-        try:
-            import duckdb  # an extra, and 100 ms
-        except ImportError:
-            raise MissingExtraError("target-duckdb needs DuckDB: pip install 'singerkit[duckdb]'") from None
+        duckdb = import_duckdb()
         self._lock = Lock()
         self._names: set[str] = set()
         self._unpublished: dict[str, str] = {}
-        self._cursors: list[duckdb.DuckDBPyConnection] = []
+        self._cursors: list[Any] = []
         self._schema = schema
         self._path = path
         with explained(path):
@@ -419,9 +416,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
-    import duckdb
-
     try:
         connection.execute("ROLLBACK")
-    except duckdb.Error:
+    except import_duckdb().Error:
         return  # it had ended already; the first error says why
