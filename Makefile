@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 WORKERS ?= 2
 
-.PHONY: help demo test test-kill test-faults test-conformance check format lint types layers docs benchmark world clean
+.PHONY: help demo test test-kill test-types test-faults test-conformance check format lint types layers docs benchmark world clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -21,6 +21,9 @@ test: $(VENV)/installed-test ## run all tests
 
 test-kill: $(VENV)/installed-test ## kill taps and targets at 200 random points for each database and compare database and source
 	SINGERKIT_KILLS=200 SINGERKIT_RUNNER_KILLS=500 $(BIN)/python -m pytest -n $(WORKERS) tests/kill tests/connectors/test_kills.py tests/runner/test_runner_kills.py
+
+test-types: $(VENV)/installed-test ## load records of 300 random schemas into each database, and read them back
+	SINGERKIT_TYPE_EXAMPLES=300 $(BIN)/python -m pytest -n $(WORKERS) tests/connectors/test_type_mappings.py
 
 test-faults: $(VENV)/installed-test ## read 300 times from a server that injects random faults, and compare target and source
 	SINGERKIT_FAULT_RUNS=300 $(BIN)/python -m pytest tests/faults
