@@ -188,3 +188,28 @@ def test_a_target_that_hangs_is_ended(script):
     with TargetLab(script("import time; time.sleep(60)"), {}, timeout_s=0.3) as lab:
         assert lab.load(people(1)).timed_out
     assert time.monotonic() - began < 5
+
+
+REFUSING = """
+import json, os, sys
+config = json.load(open(sys.argv[sys.argv.index("--config") + 1]))
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("stream") == {refused!r}: sys.exit("refused")
+    if message["type"] == "RECORD":
+        path = os.path.join(config["folder"], message["stream"] + ".jsonl")
+        open(path, "a").write(json.dumps(message["record"]) + "\\n")
+"""
+
+
+@pytest.mark.parametrize(("refused", "runs"), [("none", 1), ("three", 2)])
+def test_groups_that_most_targets_take_are_loaded_in_one_run(cases, monkeypatch, script, refused, runs):
+    monkeypatch.setattr(target_lab, "MOSTLY_TAKEN", ("first", "second"))
+    monkeypatch.setattr(target_lab, "_GROUPS", {"first": ["one", "two"], "second": ["three", "four"], "other": []})
+    with TargetLab(script(REFUSING.replace("{refused!r}", repr(refused))), CONFIG, reader="{workdir}") as lab:
+        taken = [lab.shared(name) for name in ("one", "two", "four")]
+        assert len({id(each.load) for each in taken}) == runs
+        assert [each.rows(name) for each, name in zip(taken, ("one", "two", "four"), strict=True)] == [
+            [{"id": "one"}], [{"id": "two"}], [{"id": "four"}]
+        ]  # fmt: skip
+        assert lab.shared("three").ok == (refused == "none")
