@@ -207,3 +207,46 @@ def test_line_ends_and_encoding_stay() -> None:
     assert port_source(b"# -*- coding: latin-1 -*-\r\nfrom singer_sdk import Tap  # \xe9\r\n", "x.py").code == (
         b"# -*- coding: latin-1 -*-\r\nfrom singerkit import Tap  # \xe9\r\n"
     )
+
+
+GUARDS = [
+    """
+        if not self._emitted:
+            super()._write_schema_message()
+            self._emitted = True
+    """,
+    """
+        if self._emitted:
+            return
+        super()._write_schema_message()
+        self._emitted = True
+    """,
+]
+TAP = """\
+    from singer_sdk import Stream
+
+    class Runs(Stream):
+        name = "runs"
+
+        def _write_schema_message(self) -> None:
+            \"\"\"Write it once.\"\"\"
+"""
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_a_guard_against_a_second_schema_message_is_dropped(guard: str) -> None:
+    code = textwrap.dedent(TAP) + textwrap.indent(textwrap.dedent(guard), " " * 8)
+    assert code_of(code) == 'from singerkit import Stream\n\nclass Runs(Stream):\n    name = "runs"\n'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "super()._write_schema_message()\nself.count += 1\n",
+        "self._emitted = True\n",
+        "if self.a and self.b:\n    super()._write_schema_message()\n",
+    ],
+)
+def test_an_override_that_does_more_stays(body: str) -> None:
+    code = textwrap.dedent(TAP) + textwrap.indent(body, " " * 8)
+    assert "_write_schema_message" in ported(code).code.decode()

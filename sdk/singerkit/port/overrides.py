@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import libcst as cst
@@ -57,6 +57,14 @@ def classes_in(code: bytes, path: str) -> list[DefinedClass]:
     collector = _Classes(path)
     MetadataWrapper(cst.parse_module(code)).visit(collector)
     return collector.classes
+
+
+def without(lines: Collection[int], classes: Iterable[DefinedClass]) -> list[DefinedClass]:
+    """Give classes without the members that stand in these lines."""
+    return [
+        each._replace(members={name: line for name, line in each.members.items() if line not in lines})
+        for each in classes
+    ]
 
 
 def refused_overrides(classes: Iterable[DefinedClass]) -> list[Finding]:

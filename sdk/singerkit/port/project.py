@@ -13,7 +13,7 @@ import libcst as cst
 from singerkit.errors import ConfigurationError
 from singerkit.port.dependencies import Imported, port_pyproject
 from singerkit.port.findings import DEPENDENCIES_PAGE, FILES_PAGE, Finding
-from singerkit.port.overrides import DefinedClass, classes_in, refused_overrides
+from singerkit.port.overrides import DefinedClass, classes_in, refused_overrides, without
 from singerkit.port.requirements import is_old_requirement, new_requirement
 from singerkit.port.source import PortedSource, port_source
 from singerkit.port.third_party import modules_in
@@ -104,11 +104,10 @@ class _Reading:
         self._change(path, name, code, ported.code)
 
     def _ported(self, code: bytes, name: str) -> PortedSource:
-        if _MENTION not in code and b"singer-sdk" not in code:
-            self._classes += classes_in(code, name) if b"class " in code else []
-            return PortedSource(code, [], frozenset())
-        self._classes += classes_in(code, name)
-        return port_source(code, name)
+        is_concerned = _MENTION in code
+        ported = port_source(code, name) if is_concerned else PortedSource(code, [], frozenset())
+        self._classes += without(ported.dropped, classes_in(code, name)) if b"class " in code else []
+        return ported
 
     def finish(self) -> None:
         """Judge the classes, and rewrite what says what is to be installed."""

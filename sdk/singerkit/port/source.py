@@ -20,6 +20,7 @@ from libcst.metadata import (
 from singerkit.compat.names import CHOSEN_NO_LONGER
 from singerkit.port.findings import NAMES_PAGE, Finding
 from singerkit.port.names import Home, ModulePlan, Refusal, home_of_module, is_module, is_old, plan_module, resolve
+from singerkit.port.needless import is_needless
 
 _MOST_ON_A_LINE = 3
 _OLD_TEXT = re.compile(r"singer_sdk(\.\w+)+")
@@ -28,11 +29,15 @@ _PYTEST_PLUGIN = "singer_sdk.testing.pytest_plugin"
 
 
 class PortedSource(NamedTuple):
-    """A file as it is to be, and what stays for a person to do; ``names``: what it takes from singerkit."""
+    """A file as it is to be, and what stays for a person to do.
+
+    ``names``: what it takes from singerkit; ``dropped``: the lines where methods stood that are gone.
+    """
 
     code: bytes
     findings: list[Finding]
     names: frozenset[str]
+    dropped: frozenset[int] = frozenset()
 
 
 def port_source(code: bytes, path: str) -> PortedSource:
@@ -44,7 +49,7 @@ def port_source(code: bytes, path: str) -> PortedSource:
     wrapper = MetadataWrapper(module)
     rewriter = _Rewriter(path)
     ported = wrapper.visit(rewriter)
-    return PortedSource(ported.bytes, rewriter.findings, frozenset(rewriter.names))
+    return PortedSource(ported.bytes, rewriter.findings, frozenset(rewriter.names), frozenset(rewriter.dropped))
 
 
 class _Import(NamedTuple):
@@ -62,6 +67,7 @@ class _Rewriter(cst.CSTTransformer):
         self.path = path
         self.findings: list[Finding] = []
         self.names: set[str] = set()
+        self.dropped: set[int] = set()
         self._uses: set[str] = set()
         self._members: dict[str, set[str]] = {}
 
@@ -207,6 +213,14 @@ class _Rewriter(cst.CSTTransformer):
         return updated_node.with_changes(value=f"{quote}{answer.full}{rest}{quote}")
 
     # What is dropped
+
+    def leave_FunctionDef(
+        self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
+    ) -> cst.BaseStatement | cst.RemovalSentinel:
+        if not is_needless(original_node) or _is_only_child(self, original_node):
+            return updated_node
+        self.dropped.add(self.get_metadata(PositionProvider, original_node.name).start.line)
+        return cst.RemoveFromParent()
 
     def _is_dropped(self, statement: cst.BaseSmallStatement) -> bool:
         """Tell whether a statement chooses what is no longer chosen, or loads a plugin that loads itself."""
@@ -357,7 +371,7 @@ def _lines(
     return cst.FlattenSentinel(plain)
 
 
-def _is_only_child(rewriter: _Rewriter, line: cst.SimpleStatementLine) -> bool:
+def _is_only_child(rewriter: _Rewriter, line: cst.BaseStatement) -> bool:
     parent = rewriter.get_metadata(ParentNodeProvider, line)
     return isinstance(parent, cst.IndentedBlock) and len(parent.body) == 1
 
