@@ -111,6 +111,14 @@ def test_records_without_keys_and_append_only_are_added(target):
     assert [row[1] for row in target.rows()] == ["a", "a", "b"]
 
 
+def test_decimals_go_to_a_driver_that_takes_none(target):
+    number = {"type": ["number", "null"], "multipleOf": 0.01}
+    properties = {"id": {"type": "integer"}, "price": number}
+    rows = [{"id": 1, "price": -4.35}, {"id": 2, "price": None}, {"id": 3, "price": 7}]
+    target.load(schema(properties=properties), *({"type": "RECORD", "stream": "people", "record": row} for row in rows))
+    assert target.rows() == [(1, -4.35), (2, None), (3, 7)]
+
+
 def test_overwrite_takes_the_place_of_the_table_at_the_end(target):
     target.load(schema(), record(1, "old"))
     failed = target.run(

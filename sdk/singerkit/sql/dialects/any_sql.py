@@ -236,10 +236,12 @@ def _in_utc(value: Any) -> Any:
 
 
 def _bound_as(values: Sequence[Any]) -> Any:
-    """Give the SQLAlchemy type by which the driver gets dates as it wants them; ``None`` for other values."""
+    """Give the SQLAlchemy type by which the driver gets dates and decimals as it wants them; ``None`` for others."""
     from sqlalchemy import types
 
     found = types_in(values)
     if datetime in found:
         return types.DateTime(timezone=True)
+    if Decimal in found and found <= _NUMBERS:
+        return types.Numeric()
     return types.Date() if date in found else None
