@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def stored(stream: str, workdir: Path) -> list[dict[str, Any]]:
         return []
     with closing(sqlite3.connect(file)) as store:
         rows = store.execute("SELECT document FROM documents WHERE stream = ? ORDER BY rowid", [stream])
-        return [json.loads(document) for (document,) in rows]
+        return [json.loads(document, parse_float=Decimal) for (document,) in rows]
 
 
 Test{{ cookiecutter.__class }} = get_target_test_class(

@@ -6,8 +6,11 @@
 }[cookiecutter.__auth] %}
 """The tests of the target: each rule of the Singer specification, with an API that keeps what it is sent in memory."""
 
+import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from singerkit_testing import SuiteConfig, get_target_test_class
 from singerkit_testing.fake_server import FakeServer, Request, Response
@@ -23,7 +26,7 @@ def respond(request: Request) -> Response:
     if request.headers.get("{{ header }}") != {{ value }}:
         return Response(status=401)
 {% endif %}
-    sent = request.json()
+    sent = json.loads(request.body, parse_float=Decimal)
     records, keys = KEPT.setdefault(request.path, []), sent["keys"]
     for record in sent["records"]:
         if keys:
@@ -34,7 +37,7 @@ def respond(request: Request) -> Response:
 
 def stored(stream: str, workdir: Path) -> list[dict[str, Any]]:
     """Read back what was stored of a stream."""
-    return KEPT.get(f"{workdir}/{stream}", [])
+    return KEPT.get(f"{workdir}/{quote(stream, safe='')}", [])
 
 
 SERVER = FakeServer(respond).__enter__()  # it ends with the process
