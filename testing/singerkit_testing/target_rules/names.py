@@ -191,7 +191,7 @@ def _odd(target: TargetLab, name: str, marker: str, shown: str) -> Iterator[Find
 
 
 def _tables(target: TargetLab, shared: Shared) -> list[list[Row]]:
-    """Read a whole destination, once for all rules that look at it; where tables can't be listed, the case's streams."""
+    """Read a whole destination once for all rules that look at it; if tables can't be listed, the case's streams."""
     place = shared.load.destination
     return target.remember(f"tables of {place.name}", place.reader.everything) or place.everything(shared.streams)
 
