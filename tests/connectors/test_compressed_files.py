@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import subprocess
 from contextlib import closing
 
 import pytest
@@ -112,6 +113,15 @@ def test_runs_add_to_the_file_and_other_programs_read_it(jsonl):
     for first in (0, 50):
         jsonl.load(schema(), *[record(id=number) for number in range(first, first + 50)], state(1), batch_size_rows=7)
     assert ids(jsonl) == list(range(100))
+
+
+def test_a_stream_without_records_has_a_file_that_other_programs_read(jsonl):
+    jsonl.load(schema(), destination_path=jsonl.folder.as_uri())
+    command = {"gzip": ["gzip", "-t"], "zstd": ["true"]}[jsonl.config["compression"]]
+    assert path_of(jsonl).stat().st_size > 0
+    subprocess.run([*command, path_of(jsonl)], check=True, timeout=60)
+    jsonl.load(schema(), record(id=1))
+    assert ids(jsonl) == [1]
 
 
 def test_a_torn_batch_is_cut_off_by_the_next_run(jsonl):

@@ -32,6 +32,8 @@ class CompressedFile:
         self._compression = compression
         self._tail = b""
         self._mend()
+        if not file.size:
+            self.append(b"")  # to other programs a file of no bytes is no compressed file
 
     @property
     def path(self) -> Path:
@@ -50,6 +52,7 @@ class CompressedFile:
         else:
             self._file.cut(0)
             self._begin_count()
+            self.append(b"")
 
     def chunks(self, *, start: int = 0) -> Iterator[bytes]:
         """Give the bytes from an offset on, piece by piece."""

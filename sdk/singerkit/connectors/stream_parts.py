@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from singerkit.connectors.parts import PartLimits, PartName, Parts
 from singerkit.files.compressed_draft import CompressedDraft
-from singerkit.files.compression import codec_of
+from singerkit.files.compression import member_codec_of
 from singerkit.files.storage import Draft
 
 
@@ -36,7 +36,10 @@ class StreamParts:
 
     def append(self, data: bytes) -> None:
         """Add a batch to the part under way; it is durable when ``settle`` has returned."""
-        part = self._part = self._part or self._begin()
+        part = self._part
+        if part is None:
+            part = self._part = self._parts.begin(self._name, self._made)
+            data = self._head + data
         part.write(data)
         if self._limits.are_reached(0, part.written_bytes):
             self.settle()
@@ -50,14 +53,9 @@ class StreamParts:
     def end(self) -> None:
         """Complete the part under way; where older parts will go, there is at least an empty new one."""
         if self._part is None and self._parts.lacks(self._name):
-            self._part = self._begin()
+            self.append(b"")
         self.settle()
 
-    def _begin(self) -> CompressedDraft:
-        part = self._parts.begin(self._name, self._made)
-        if self._head:
-            part.write(self._head)
-        return part
-
     def _made(self, draft: Draft) -> CompressedDraft:
-        return CompressedDraft(draft, codec_of(self._compression))
+        # Nothing is kept in memory between two batches, as there may be thousands of streams.
+        return CompressedDraft(draft, member_codec_of(self._compression), buffer_bytes=0)

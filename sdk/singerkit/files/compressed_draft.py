@@ -5,27 +5,28 @@ from __future__ import annotations
 from singerkit.files.compression import Codec
 from singerkit.files.storage import Draft
 
-_BUFFER_BYTES = 256 * 1024
-
 
 class CompressedDraft:
     """A file under way whose bytes go through a codec. One thread at a time.
 
+    Units: ``buffer_bytes``: compressed bytes that wait to be written together.
+
     Errors: those of ``Draft``.
     """
 
-    def __init__(self, draft: Draft, codec: Codec) -> None:
+    def __init__(self, draft: Draft, codec: Codec, *, buffer_bytes: int = 256 * 1024) -> None:
         #: Compressed bytes so far.
         self.written_bytes = 0
         self._draft = draft
         self._codec = codec
+        self._buffer_bytes = buffer_bytes
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Add bytes at the end."""
         self._keep(self._codec.compress(data))
-        if self._waiting_bytes >= _BUFFER_BYTES:
+        if self._waiting_bytes >= self._buffer_bytes:
             self._pass_on()
 
     def complete(self) -> None:

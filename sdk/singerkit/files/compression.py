@@ -43,6 +43,11 @@ def codec_of(compression: str) -> Codec:
     return Codec(made.compress, made.flush)
 
 
+def member_codec_of(compression: str) -> Codec:
+    """Give what makes a member of everything that it is given at once, so that it keeps nothing in between."""
+    return Codec(lambda data: b"".join(as_member([data], compression)), lambda: b"")
+
+
 def as_member(pieces: Iterable[bytes], compression: str) -> Iterator[bytes]:
     """Give one member that holds all the pieces."""
     codec = codec_of(compression)
