@@ -6,7 +6,7 @@ kept, so a state never overtakes the records before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, BinaryIO, ClassVar
 
 from singerkit.cli.mapper import mapper_command
@@ -14,6 +14,7 @@ from singerkit.cli.plugin import PluginCommand
 from singerkit.cli.target import input_descriptor
 from singerkit.config.settings import PluginCapabilities
 from singerkit.engine.spec import default_hook
+from singerkit.errors import InvalidInputLine
 from singerkit.plugins import Plugin
 from singerkit.protocol.messages import (
     ActivateVersionMessage,
@@ -59,6 +60,14 @@ class InlineMapper(Plugin):
     def map_batch_message(self, message_dict: dict[str, Any]) -> Iterable[Message]:
         """Rewrite a BATCH message."""
         yield BatchMessage.from_dict(message_dict)
+
+    def _assert_line_requires(self, line_dict: dict[str, Any], requires: Collection[str]) -> None:
+        """Refuse a message without these members; what comes in was already checked, so for other dicts.
+
+        Errors: ``InvalidInputLine``.
+        """
+        if missing := sorted(set(requires) - line_dict.keys()):
+            raise InvalidInputLine(f"a {line_dict.get('type', 'message')} has no {', '.join(missing)}")
 
     def listen(self, file_input: BinaryIO | None = None) -> None:
         """Rewrite a stream of Singer messages, from a file that has a descriptor or stdin, to stdout.

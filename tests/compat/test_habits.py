@@ -9,9 +9,12 @@ import pytest
 from engine_runs import Stop, TapOutcome, within
 from pytest_httpserver import HTTPServer
 
-from singerkit import RESTStream, Stream, Tap
+from singerkit import InlineMapper, RESTStream, Stream, Tap
 from singerkit import typing as th
+from singerkit.errors import InvalidInputLine
+from singerkit.protocol.messages import SchemaMessage
 from singerkit.protocol.writer import MessageWriter
+from singerkit.records.stream_maps import PluginMapper
 from singerkit.types import TypeConformanceLevel
 
 
@@ -69,3 +72,30 @@ def test_nested_properties_that_the_schema_does_not_name_are_kept_where_a_stream
     outcome = run(Documents)
     assert outcome.records("documents") == [record]
     assert "additionalProperties" not in json.dumps(outcome.lines[0])
+
+
+def test_a_mapper_that_maps_by_the_setting_as_mappers_do():
+    config = {
+        "stream_maps": {"people": {"name": "name.upper()", "__filter__": "id > 1", "__alias__": "persons"}, "x": None}
+    }
+    mapper = PluginMapper(plugin_config=config)
+    properties = {"id": {"type": "integer"}, "name": {"type": "string"}}
+    for stream in ("people", "x", "other"):
+        mapper.register_raw_stream_schema(stream, {"properties": properties}, ["id"])
+
+    (persons,), removed, (other,) = (mapper.stream_maps[stream] for stream in ("people", "x", "other"))
+    assert (persons.stream_alias, persons.transformed_key_properties, removed) == ("persons", ["id"], [])
+    assert [persons.transform({"id": number, "name": "ann"}) for number in (1, 2)] == [None, {"id": 2, "name": "ANN"}]
+    assert other.transform({"id": 1}) == {"id": 1}
+    message = SchemaMessage(persons.stream_alias, persons.transformed_schema, persons.transformed_key_properties)
+    assert message.to_dict()["key_properties"] == ["id"]
+
+
+def test_a_mapper_that_checks_its_messages_by_itself():
+    class Mapper(InlineMapper):
+        name = "map-x"
+
+    mapper = Mapper()
+    mapper._assert_line_requires({"type": "RECORD", "stream": "a", "record": {}}, requires={"stream", "record"})
+    with pytest.raises(InvalidInputLine, match="a RECORD has no record, stream"):
+        mapper._assert_line_requires({"type": "RECORD"}, requires={"stream", "record"})

@@ -102,6 +102,8 @@ NAMES: Mapping[str, str] = {
     "singer_sdk.helpers._classproperty.classproperty": "singerkit.plugins.ClassValue",
     "singer_sdk.helpers._compat.final": "typing.final",
     "singer_sdk.helpers._typing.TypeConformanceLevel": "singerkit.types.TypeConformanceLevel",
+    "singer_sdk.mapper.PluginMapper": "singerkit.records.stream_maps.PluginMapper",
+    "singer_sdk.mapper.StreamMap": "singerkit.records.stream_maps.StreamMap",
     "singer_sdk.plugin_base.PluginBase": "singerkit.plugins.Plugin",
     "singer_sdk.schema.source.OpenAPISchemaNormalizer": "singerkit.schema.openapi_dialect.OpenAPISchemaNormalizer",
     "singer_sdk.singerlib.resolve_schema_references": "singerkit.schema.refs.resolve_references",
@@ -111,8 +113,8 @@ NAMES: Mapping[str, str] = {
 }
 
 _MAPS = (
-    "stream maps are compiled from the setting stream_maps, and there is no mapper to subclass: change records in "
-    "post_process(row, context), or make a mapper of its own with singerkit.InlineMapper"
+    "stream maps are compiled from the setting stream_maps, and there are no kinds of them to subclass: change records "
+    "in post_process(row, context), or make a mapper of its own with singerkit.InlineMapper"
 )
 _BATCH_FILES = "BATCH files are written and read by the engine, as the setting batch_config says"
 _STATE = "the state has one owner, which is not the stream: give records in order, and set replication_key"

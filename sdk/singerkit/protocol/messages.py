@@ -22,7 +22,7 @@ class SingerMessageType(StrEnum):
     BATCH = "BATCH"
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """What all messages share: made from, and turned into, the object of their line."""
 
     type: ClassVar[SingerMessageType]
@@ -39,7 +39,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return {"type": self.type.value} | {name: value for name, value in members.items() if value is not None}
 
 
-class RecordMessage(Message, frozen=True, omit_defaults=True, kw_only=True):
+class RecordMessage(Message, frozen=True, omit_defaults=True):
     """One row of a stream."""
 
     type: ClassVar[SingerMessageType] = SingerMessageType.RECORD
@@ -49,7 +49,7 @@ class RecordMessage(Message, frozen=True, omit_defaults=True, kw_only=True):
     time_extracted: Any = None
 
 
-class SchemaMessage(Message, frozen=True, omit_defaults=True, kw_only=True):
+class SchemaMessage(Message, frozen=True, omit_defaults=True):
     """What the records of a stream look like from here on."""
 
     type: ClassVar[SingerMessageType] = SingerMessageType.SCHEMA
@@ -59,7 +59,7 @@ class SchemaMessage(Message, frozen=True, omit_defaults=True, kw_only=True):
     bookmark_properties: tuple[str, ...] | list[str] | None = None
 
 
-class StateMessage(Message, frozen=True, omit_defaults=True, kw_only=True):
+class StateMessage(Message, frozen=True, omit_defaults=True):
     """How far the tap has come; any JSON value."""
 
     type: ClassVar[SingerMessageType] = SingerMessageType.STATE
@@ -70,7 +70,7 @@ class StateMessage(Message, frozen=True, omit_defaults=True, kw_only=True):
         return {"type": self.type.value, "value": self.value}
 
 
-class ActivateVersionMessage(Message, frozen=True, omit_defaults=True, kw_only=True):
+class ActivateVersionMessage(Message, frozen=True, omit_defaults=True):
     """All rows of the stream with an older version may go."""
 
     type: ClassVar[SingerMessageType] = SingerMessageType.ACTIVATE_VERSION
@@ -78,7 +78,7 @@ class ActivateVersionMessage(Message, frozen=True, omit_defaults=True, kw_only=T
     version: int
 
 
-class BatchMessage(Message, frozen=True, omit_defaults=True, kw_only=True):
+class BatchMessage(Message, frozen=True, omit_defaults=True):
     """Records in files, named by the manifest."""
 
     type: ClassVar[SingerMessageType] = SingerMessageType.BATCH
