@@ -106,7 +106,9 @@ def _by_offset(request: Request, rows: list[Row]) -> Response:
 def _by_cursor(request: Request, rows: list[Row]) -> Response:
     first = int(request.query.get("cursor", "c0")[1:])
     is_last = first + PAGE >= len(rows)
-    return Response({"data": rows[first : first + PAGE], "meta": {"next_cursor": None if is_last else f"c{first + PAGE}"}})
+    return Response(
+        {"data": rows[first : first + PAGE], "meta": {"next_cursor": None if is_last else f"c{first + PAGE}"}}
+    )
 
 
 def _next_url(request: Request, rows: list[Row]) -> tuple[list[Row], str | None]:
@@ -149,7 +151,9 @@ def _graphql_answer(asked: Mapping[str, Any], paging: str) -> dict[str, Any]:
     name = re.findall(r"customers|orders", asked["query"])[0]
     variables = asked.get("variables") or {}
     since = variables.get("updatedSince") or ""
-    nodes = [_camel(row) for row in (CUSTOMERS if name == "customers" else ORDERS) if row.get("updated_at", since) >= since]
+    nodes = [
+        _camel(row) for row in (CUSTOMERS if name == "customers" else ORDERS) if row.get("updated_at", since) >= since
+    ]
     if paging == "none":
         return {"data": {name: nodes}}
     first = int(variables.get("after") or 0)

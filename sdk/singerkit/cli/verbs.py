@@ -23,6 +23,7 @@ class Verb(NamedTuple):
 
 VERBS: Mapping[str, Verb] = {
     "run": Verb("singerkit.cli.commands.run:run", "Run a pipeline, or any tap and target, supervised."),
+    "plan": Verb("singerkit.cli.commands.plan:plan", "List the units of a pipeline, for schedulers."),
     "runs": Verb("singerkit.cli.commands.runs:runs", "List what ran."),
     "show": Verb("singerkit.cli.commands.runs:show", "Show how one run went."),
     "status": Verb(
@@ -35,7 +36,9 @@ VERBS: Mapping[str, Verb] = {
         "singerkit.cli.commands.check:check", "Check any tap, target or mapper against the Singer specification."
     ),
     "connectors": Verb("singerkit.cli.commands.connectors:connectors", "List the connectors that come with singerkit."),
+    "new": Verb("singerkit.cli.commands.new:new", "Make a new tap, target or mapper: a project that works at once."),
     "port": Verb("singerkit.cli.commands.port:port", "Move a connector from singer_sdk to singerkit."),
+    "init": Verb("singerkit.cli.commands.init:init", "Write a new singer.toml, or make one of a meltano.yml."),
     "install": Verb(
         "singerkit.cli.commands.install:install", "Install connectors of singer.toml, each into its own environment."
     ),

@@ -1,0 +1,111 @@
+"""`singerkit new`: a project for a new tap, target or mapper."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from singerkit.cli.run import boundary, write_stdout
+from singerkit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from singerkit.scaffold.answers import Ask
+    from singerkit.scaffold.templates import Question, Template
+
+_HELP = """Make a new tap, target or mapper: a small project that works at once.
+
+What is not given as an option is asked for in the terminal. The project has a demo, tests that need no network, the
+conformance check, CI and a page on what to do next.
+
+\b
+Examples:
+  singerkit new tap
+  singerkit new tap --name shop --source rest --auth bearer --paging cursor --no-input
+  singerkit new tap --name shop --from-openapi openapi.yaml
+  singerkit new target --name shop --source sql
+"""
+
+
+@click.command("new", help=_HELP)
+@click.argument("kind", metavar="tap|target|mapper")
+@click.option("--name", help="What it reads or loads: `shop` makes tap-shop.")
+@click.option("--source", help="rest, graphql, sql, files or other.")
+@click.option("--auth", help="none, bearer, api-key, basic; for taps also oauth-client, oauth-refresh and login.")
+@click.option("--paging", help="none, page, offset, cursor, link, next-url or keyset.")
+@click.option("--license", help="Apache-2.0, MIT, BSD-3-Clause or none.")
+@click.option("--ci", help="github, gitlab or none.")
+@click.option("--from-openapi", metavar="FILE", help="Make a tap's streams from an OpenAPI document, JSON or YAML.")
+@click.option("--output", type=click.Path(path_type=Path), default=Path(), help="Where the project's folder is made.")
+@click.option("--no-input", is_flag=True, help="Ask nothing: what is not given is the first choice.")
+def new(kind: str, from_openapi: str | None, output: Path, no_input: bool, **given: str | None) -> None:
+    """Make a project and say how to go on."""
+    answers = {name: answer for name, answer in given.items() if answer is not None}
+    sys.exit(boundary("singerkit new", lambda: _make(kind, answers, from_openapi, output, no_input=no_input)))
+
+
+def _make(kind: str, given: dict[str, str], document: str | None, output: Path, *, no_input: bool) -> None:
+    from singerkit.scaffold.templates import KINDS, Template
+
+    if kind not in KINDS:
+        from singerkit.config.problems import suggestion
+
+        raise ConfigurationError(f"'{kind}' can't be made, only {', '.join(KINDS)}{suggestion(kind, KINDS)}")
+    if not output.is_dir():
+        raise ConfigurationError(f"--output: there is no folder '{output}'")
+    ask = _default_of if no_input or not sys.stdin.isatty() else _ask
+    if document is not None:
+        _make_from_document(Template(kind), given, document, output, ask)
+        return
+    from singerkit.scaffold.answers import gather_answers
+
+    if ask is _default_of and "name" not in given:
+        raise ConfigurationError("--name is needed where nothing can be asked")
+    answers = gather_answers(Template(kind), given, ask)
+    project = Template(kind).make(answers, output)
+    _say_how_to_go_on(kind, answers, project)
+
+
+def _make_from_document(template: Template, given: dict[str, str], document: str, output: Path, ask: Ask) -> None:
+    from singerkit.scaffold.openapi_project import make_from_openapi
+
+    made = make_from_openapi(template, given, document, output, ask)
+    _say_how_to_go_on(template.kind, made.answers, made.folder)
+    if made.undecided:
+        write_stdout("\n".join(["", "To decide by hand:", *(f"  {line}" for line in made.undecided)]))
+
+
+def _say_how_to_go_on(kind: str, answers: dict[str, str], project: Path) -> None:
+    from singerkit.scaffold.next_commands import next_commands
+
+    commands = next_commands(kind, answers, project, has_uv=shutil.which("uv") is not None)
+    write_stdout("\n".join([f"Made {project}. Next:", "", *(f"  {command}" for command in commands)]))
+
+
+def _default_of(question: Question) -> str:
+    return question.default
+
+
+def _ask(question: Question) -> str:
+    """Put a question; choices are listed, and may be answered by number."""
+    if not question.choices:
+        return str(click.prompt(question.text, default=question.default))
+    click.echo(question.text)
+    names = list(question.choices)
+    for number, name in enumerate(names, start=1):
+        click.echo(f"  {number}  {name:<14} {question.choices[name]}".rstrip())
+    typed = click.prompt("Number or word", default=question.default, value_proc=partial(_chosen, names))
+    click.echo()
+    return str(typed)
+
+
+def _chosen(names: list[str], typed: str) -> str:
+    if typed.isdecimal() and 0 < int(typed) <= len(names):
+        return names[int(typed) - 1]
+    if typed in names:
+        return typed
+    raise click.BadParameter(f"'{typed}' is none of them")
