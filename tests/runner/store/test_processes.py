@@ -109,3 +109,24 @@ def test_a_writer_that_is_killed_leaves_the_old_state_or_the_new_one(url):
         assert [old.revision for old in history] == list(range(len(history), 0, -1))
         assert [old.state["n"] for old in history] == list(range(len(history), 0, -1))
         assert all(old.state["text"] == str(old.state["n"]) * 3000 for old in history)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "folder"])
+def test_a_full_disk_is_an_error_and_the_old_state_stays(kind, tmp_path):
+    url = f"sqlite:///{tmp_path}/state.db" if kind == "sqlite" else f"file://{tmp_path}/states"
+    code = (
+        "import resource, sys; from singerkit.runner.store.open import open_store\n"
+        "from singerkit.runner.store.base import StoreError\n"
+        "store = open_store(sys.argv[1]); lease = store.acquire('k', 'tests', 600)\n"
+        "store.put('k', {'n': 1}, expected=None, lease=lease, run='r')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "try: store.put('k', {'n': 'x' * 400_000}, expected=1, lease=lease, run='r')\n"
+        "except StoreError as error: print(error)\n"
+        "assert store.get('k').state == {'n': 1}\n"
+        "store.put('k', {'n': 2}, expected=1, lease=lease, run='r')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "can't be used: " in done.stdout
+    with closing(open_store(url)) as store:
+        assert [stored.state["n"] for stored in store.history("k")] == [2, 1]
