@@ -13,7 +13,7 @@ from urllib.parse import quote
 from figures import Bounds
 from processes import Command
 from sides import CONNECTORS, PEER_DISTRIBUTION, PEER_VERSION, environment, open_environment, path_of_singerkit
-from stores import POSTGRES, Files, PostgresSchema, Store
+from stores import MYSQL, POSTGRES, Files, FilesOfDlt, MySQLDatabase, PostgresSchema, Store
 
 Settings = Mapping[str, Any]
 
@@ -49,21 +49,27 @@ class Place:
 
 @dataclass(frozen=True)
 class Peer:
-    """A program from PyPI that loads into the same destination; `bounds`: how many times faster singerkit has to be."""
+    """A program from PyPI that loads into the same destination.
+
+    `bounds`: how many times faster singerkit has to be, where that was said.
+    """
 
     name: str
     distribution: str
     version: str
     place: Callable[[Path, str], Place]
-    bounds: Bounds
+    bounds: Bounds | None
     settings: Settings = field(default_factory=dict)
     program: str = ""
     """The name of its script in its environment, or of a Python file in `connectors/`."""
     extras: str = ""
+    with_too: tuple[str, ...] = ()
 
     def open(self, folder: Path, name: str, *, install: bool) -> Loader:
         """Give the loader, with its environment. Errors: PeerUnavailable."""
-        python = open_environment(self.distribution, self.version, install=install, extras=self.extras)
+        python = open_environment(
+            self.distribution, self.version, install=install, extras=self.extras, with_too=self.with_too
+        )
         is_script = self.program.endswith(".py")
         program = [python, CONNECTORS / self.program] if is_script else [python.parent / self.program]
         place = self.place(folder, name)
@@ -128,6 +134,24 @@ def _dlt_in_duckdb(folder: Path, name: str) -> Place:
     return Place(files, _of_dlt("duckdb", str(files.database), files.schema, folder / f"{name}-dlt"))
 
 
+def _dlt_in_folder(folder: Path, name: str) -> Place:
+    files = FilesOfDlt(folder / name)
+    own = {"destination": "filesystem", "dataset": "loaded_by_dlt", "folder": str(folder / f"{name}-dlt")}
+    return Place(files, {**own, "bucket_url": files.folder.as_uri()})
+
+
+def _in_mysql(folder: Path, name: str) -> Place:
+    database = MySQLDatabase(f"benchmark_{name.replace('-', '_')}")
+    return Place(database, {**MYSQL, "database": database.name})
+
+
+def _dlt_in_mysql(folder: Path, name: str) -> Place:
+    database = MySQLDatabase(f"benchmark_{name.replace('-', '_')}")
+    user, host, port = (quote(str(MYSQL[part])) for part in ("user", "host", "port"))
+    url = f"mysql+pymysql://{user}@{host}:{port}/{database.name}"
+    return Place(database, _of_dlt("sqlalchemy", url, database.name, folder / f"{name}-dlt"))
+
+
 def _of_dlt(destination: str, credentials: str, dataset: str, folder: Path) -> Settings:
     return {"destination": destination, "credentials": credentials, "dataset": dataset, "folder": str(folder)}
 
@@ -186,6 +210,22 @@ DESTINATIONS: dict[str, Destination] = {
         _WITHOUT_ARROW,
         is_server=True,
     ),
+    "mysql": Destination(
+        "MariaDB",
+        "target-mysql",
+        _in_mysql,
+        (
+            _DLT(
+                "dlt, through SQLAlchemy",
+                place=_dlt_in_mysql,
+                bounds=None,
+                extras="[sqlalchemy]",
+                with_too=("pymysql==1.2.4",),
+            ),
+        ),
+        _WITHOUT_ARROW,
+        is_server=True,
+    ),
     "duckdb": Destination(
         "DuckDB",
         "target-duckdb",
@@ -217,6 +257,7 @@ DESTINATIONS: dict[str, Destination] = {
                 Bounds(8, 20),
                 program="target-parquet",
             ),
+            _DLT("dlt, Parquet files", place=_dlt_in_folder, bounds=None, settings={"file_format": "parquet"}),
         ),
         _WITH_ARROW,
     ),

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,30 +84,35 @@ def open_singer_sdk(*, install: bool) -> Side:
     return Side("singer-sdk", "singer_sdk", python, _version(python, PEER_DISTRIBUTION), share=5)
 
 
-def open_environment(distribution: str, version: str, *, install: bool, extras: str = "") -> Path:
+def open_environment(
+    distribution: str, version: str, *, install: bool, extras: str = "", with_too: Sequence[str] = ()
+) -> Path:
     """Give the Python that has a distribution of PyPI; make its environment below `.benchmarks/` where it is missing.
+
+    `with_too` are distributions that it needs and does not name itself, as requirements.
 
     Errors: PeerUnavailable when it is missing and may not be made (`install` is false) or cannot be.
     """
-    folder = CACHE / f"{distribution}-{version}-python{sys.version_info.major}.{sys.version_info.minor}"
+    names = "-".join([distribution, version, *(requirement.partition("=")[0] for requirement in with_too)])
+    folder = CACHE / f"{names}-python{sys.version_info.major}.{sys.version_info.minor}"
     complete = folder / "complete"
     python = folder / "bin" / "python"
     if not complete.exists():
         if not install:
             raise PeerUnavailable(f"{distribution} {version} is not installed in {folder}")
-        _make_environment(folder, python, f"{distribution}{extras}=={version}")
+        _make_environment(folder, python, f"{distribution}{extras}=={version}", *with_too)
         complete.touch()
     return python
 
 
-def _make_environment(folder: Path, python: Path, requirement: str) -> None:
+def _make_environment(folder: Path, python: Path, *requirements: str) -> None:
     CACHE.mkdir(exist_ok=True)
     if uv := _uv():
         _call(*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-        _call(*uv, "pip", "install", "--quiet", "--python", str(python), requirement)
+        _call(*uv, "pip", "install", "--quiet", "--python", str(python), *requirements)
     else:
         _call(sys.executable, "-m", "venv", "--clear", str(folder))
-        _call(str(python), "-m", "pip", "install", "--quiet", requirement)
+        _call(str(python), "-m", "pip", "install", "--quiet", *requirements)
 
 
 def _uv() -> list[str]:

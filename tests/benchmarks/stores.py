@@ -24,7 +24,12 @@ POSTGRES = {
     "user": os.environ.get("SINGERKIT_TEST_POSTGRES_USER", "postgres"),
     "dbname": os.environ.get("SINGERKIT_TEST_POSTGRES_DATABASE", "test"),
 }
-"""The server, as the tests of the connectors have it."""
+MYSQL = {
+    "host": os.environ.get("SINGERKIT_TEST_MYSQL_HOST", "127.0.0.1"),
+    "port": int(os.environ.get("SINGERKIT_TEST_MYSQL_PORT", "3306")),
+    "user": os.environ.get("SINGERKIT_TEST_MYSQL_USER", "root"),
+}
+"""The servers, as the tests of the connectors have them."""
 
 
 class Store(Protocol):
@@ -60,6 +65,39 @@ class Files:
             return _read_database(self.database, self.schema)
         paths = [path for path in self.folder.iterdir() if path.stem.split("-")[0] == "orders"]
         return [row for path in paths for row in _READERS[path.suffix](path)]
+
+
+@dataclass(frozen=True)
+class FilesOfDlt(Files):
+    """A folder as dlt fills it: one for the dataset, in it one for each table."""
+
+    def read(self) -> Iterable[Iterable[Any]]:
+        """Read all files of the stream's table."""
+        return [row for path in self.folder.glob("*/orders/*.parquet") for row in _read_parquet(path)]
+
+
+@dataclass(frozen=True)
+class MySQLDatabase:
+    """A database on the MariaDB or MySQL server."""
+
+    name: str
+
+    def empty(self) -> None:
+        """Make it anew."""
+        with self._connection() as connection, connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS `{self.name}`")
+            cursor.execute(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")
+
+    def read(self) -> Iterable[Iterable[Any]]:
+        """Read the stream's table."""
+        with self._connection() as connection, connection.cursor() as cursor:
+            cursor.execute(f"{SELECTED} `{self.name}`.orders")
+            return cursor.fetchall()
+
+    def _connection(self) -> Any:
+        import pymysql
+
+        return pymysql.connect(**MYSQL)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Load a stream's records with dlt, from the same Singer messages: `dlt_load.py CONFIG < messages`.
 
-The config: `destination` (`postgres` or `duckdb`), `credentials` (a URL or a path), `dataset`, `folder` (for dlt's
-files) and, where it is not to be dlt's own choice, `file_format`. Rows are appended, as dlt does by itself.
+The config: `destination` (`postgres`, `duckdb`, `sqlalchemy` or `filesystem`), `credentials` (a URL or a path; of
+`filesystem` `bucket_url`), `dataset`, `folder` (for dlt's files) and, where it is not to be dlt's own choice,
+`file_format`. Rows are appended, as dlt does by itself.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def pages() -> Iterator[list[dict[str, Any]]]:
 def main(config_file: str) -> None:
     """Run the pipeline once."""
     config = orjson.loads(Path(config_file).read_bytes())
-    destination = getattr(dlt.destinations, config["destination"])(credentials=config["credentials"])
+    place = {name: config[name] for name in ("credentials", "bucket_url") if name in config}
+    destination = getattr(dlt.destinations, config["destination"])(**place)
     pipeline = dlt.pipeline(
         "orders", pipelines_dir=config["folder"], destination=destination, dataset_name=config["dataset"]
     )
