@@ -16,7 +16,7 @@ from listed import FOLDER, Connector
 
 ROOT = FOLDER.parents[1]
 RESULTS = FOLDER / "results"
-HARNESS = ["-e", f"{ROOT}[testing,duckdb]", "psycopg2-binary>=2.9", "pyarrow>=15"]
+HARNESS = ["-e", f"{ROOT}[testing,duckdb,postgres,mysql,sql]", "psycopg2-binary>=2.9", "pyarrow>=15"]
 """What the harness itself needs, its drivers for reading targets back among it."""
 
 MOST_MESSAGES, MOST_CHARACTERS = 3, 300
