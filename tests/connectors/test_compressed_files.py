@@ -27,13 +27,13 @@ def compression(request):
 
 
 @pytest.fixture
-def jsonl(compression, tmp_path):
-    return plugin("target-jsonl", tmp_path, compression=compression)
+def jsonl(tmp_path):
+    return plugin("target-jsonl", tmp_path, compression="gzip")
 
 
 @pytest.fixture
-def to_csv(compression, tmp_path):
-    return plugin("target-csv", tmp_path, compression=compression)
+def to_csv(tmp_path):
+    return plugin("target-csv", tmp_path, compression="zstd")
 
 
 def path_of(target, stream="people"):
@@ -117,9 +117,8 @@ def test_runs_add_to_the_file_and_other_programs_read_it(jsonl):
 
 def test_a_stream_without_records_has_a_file_that_other_programs_read(jsonl):
     jsonl.load(schema(), destination_path=jsonl.folder.as_uri())
-    command = {"gzip": ["gzip", "-t"], "zstd": ["true"]}[jsonl.config["compression"]]
     assert path_of(jsonl).stat().st_size > 0
-    subprocess.run([*command, path_of(jsonl)], check=True, timeout=60)
+    subprocess.run(["gzip", "-t", path_of(jsonl)], check=True, timeout=60)
     jsonl.load(schema(), record(id=1))
     assert ids(jsonl) == [1]
 
@@ -134,7 +133,7 @@ def test_a_torn_batch_is_cut_off_by_the_next_run(jsonl):
 
 
 def test_a_killed_run_has_stored_what_it_released(jsonl, compression):
-    jsonl.config["batch_size_rows"] = 500
+    jsonl.config |= {"batch_size_rows": 500, "compression": compression}
     messages = [schema()]
     for number in range(30_000):
         messages += [record(id=number, name=f"name {number}"), *([state(number)] if number % 500 == 499 else [])]
@@ -148,11 +147,10 @@ def test_a_killed_run_has_stored_what_it_released(jsonl, compression):
 
 
 def test_a_file_of_others_is_gone_on_with(jsonl):
-    compress = {"gzip": gzip.compress, "zstd": lambda data: zstd_module().compress(data)}[jsonl.config["compression"]]
-    path_of(jsonl).write_bytes(compress(b'{"id":1}\n{"id":2}'))
+    path_of(jsonl).write_bytes(gzip.compress(b'{"id":1}\n{"id":2}'))
     jsonl.load(schema(), record(id=3))
     assert ids(jsonl) == [1, 2, 3]
-    path_of(jsonl).write_bytes(compress(b'{"id":1}\n{"id"'))
+    path_of(jsonl).write_bytes(gzip.compress(b'{"id":1}\n{"id"'))
     jsonl.load(schema(), record(id=3))
     assert ids(jsonl) == [1, 3]
     path_of(jsonl).write_bytes(b'{"id":1}\n')

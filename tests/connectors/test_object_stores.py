@@ -174,7 +174,9 @@ def test_killed_runs_that_go_on_at_the_last_state_lose_nothing(jsonl, bucket):
     assert set(ids(bucket)) == set(range(4_000))
 
 
-def test_overwrite_replaces_when_the_run_has_succeeded_and_not_before(target, bucket):
+@pytest.mark.parametrize("name", ["target-csv", "target-parquet"])
+def test_overwrite_replaces_when_the_run_has_succeeded_and_not_before(name, bucket, tmp_path):
+    target = in_bucket(name, bucket, tmp_path)
     target.load(schema(), record(id=1, name="old"), schema("people-2"), record("people-2", id=7), state(1))
     bucket.put("lake/people-mine.txt", b"mine")
     failed = target.run(schema(), record(id=3), state(2), b"not json\n", load_method="overwrite")
@@ -265,7 +267,7 @@ def test_options_that_are_not_known_are_a_problem_of_the_config(jsonl):
     assert "hush" not in ended.err
 
 
-def test_credentials_may_be_settings_and_are_not_shown(target, bucket, monkeypatch):
+def test_credentials_may_be_settings_and_are_not_shown(jsonl, bucket, monkeypatch):
     for name in bucket.environment:
         monkeypatch.delenv(name)
     options = {
@@ -275,10 +277,10 @@ def test_credentials_may_be_settings_and_are_not_shown(target, bucket, monkeypat
         "access_key_id": "id",
         "secret_access_key": "hush-hush",
     }
-    target.load(schema(), record(id=1), state(1), storage_options=options)
+    jsonl.load(schema(), record(id=1), state(1), storage_options=options)
     assert ids(bucket) == [1]
     with bucket.store.refusing(lambda method, address: True):
-        ended = target.run(schema(), record(id=2), state(2), storage_options=options)
+        ended = jsonl.run(schema(), record(id=2), state(2), storage_options=options)
     assert (ended.code, ended.out) == (1, "")
     assert "the object store refuses" in ended.err
     assert "check the credentials" in ended.err
