@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from singerkit.engine.batch_output import BatchWriter
     from singerkit.engine.plan import StreamPlan, TapPlan
     from singerkit.engine.stop import StopSignal
+    from singerkit.engine.unit import Unit
     from singerkit.files.batches import BatchEncoding
     from singerkit.protocol.catalog import Catalog, CatalogEntry, MetadataMapping
     from singerkit.protocol.writer import MessageWriter
@@ -168,6 +169,25 @@ class Tap(Plugin):
         for stream_plan in plan.streams:
             _make_effective(self.streams[stream_plan.spec.tap_stream_id], stream_plan)
         return plan
+
+    def units(self) -> Iterator[dict[str, Any]]:
+        """Give the parts of the work that can be read by themselves; see :mod:`singerkit.engine.unit`."""
+        from singerkit.engine.unit import units_of
+
+        with author_code(self.name):
+            yield from units_of(self.plan)
+
+    def sync_unit(self, unit: Unit) -> None:
+        """Read one unit as :meth:`sync_all` reads everything; of a partition no versions are announced.
+
+        Errors: as :meth:`sync_all`; ``ConfigurationError`` when there is no such unit.
+        """
+        from singerkit.engine.unit import plan_of_unit
+
+        self.plan = plan_of_unit(self.plan, unit)
+        if unit.context is not None:  # the other partitions' records are not replaced by these
+            self._versions = {}
+        self.sync_all()
 
     def sync_all(self) -> None:
         """Read everything that is selected and write it to stdout as Singer messages.

@@ -22,7 +22,8 @@ KILLS = int(os.environ.get("SINGERKIT_RUNNER_KILLS", "6"))
 #: A slow series: the bookmark is the last row's number.
 TAP = f"""
 begin = ((given("--state") or {{}}).get("bookmarks", {{}}).get("s") or {{}}).get("n", 0)
-write({{"type": "SCHEMA", "stream": "s", "schema": {{"properties": {{"id": {{"type": "integer"}}}}}}, "key_properties": ["id"]}})
+schema = {{"properties": {{"id": {{"type": "integer"}}}}}}
+write({{"type": "SCHEMA", "stream": "s", "schema": schema, "key_properties": ["id"]}})
 for n in range(begin + 1, {ROWS + 1}):
     write({{"type": "RECORD", "stream": "s", "record": {{"id": n}}}})
     if n % 10 == 0:

@@ -44,6 +44,8 @@ _OPTIONS = (
     *INFER_OPTIONS,
     Option(("--preview",), "Show the first records of a stream, and what was asked for them.", metavar="STREAM"),
     Option(("--limit",), "How many records --preview shows; 10 when not given.", metavar="N"),
+    Option(("--units",), "Write the parts that can be read by themselves, one a line, for runners."),
+    Option(("--unit",), "Read one of these parts only.", metavar="JSON"),
     Option(("--record",), "Also keep every answer of the API in a folder, without secrets.", metavar="DIR"),
     Option(("--replay",), "Answer from such a folder instead: no network, no waiting, no credentials.", metavar="DIR"),
 )
@@ -69,6 +71,15 @@ def _work(tap_class: PluginClass, given: Given) -> object:
 
             show_preview(tap, given["preview"], limit)
             return None
+        if given["units"]:
+            from singerkit.protocol.codec import encode  # as above
+
+            write_stdout("\n".join(encode(unit).decode() for unit in tap.units()))
+            return None
+        if given["unit"]:
+            from singerkit.engine.unit import parse_unit
+
+            return tap.sync_unit(parse_unit(given["unit"]))
         return _VERBS[given["test"]](tap)
 
 

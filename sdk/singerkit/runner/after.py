@@ -6,11 +6,21 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from singerkit.runner.signals import rest
+
+
+def run_steps(steps: Sequence[str], **given: Any) -> tuple[str, int] | None:
+    """Run steps until one fails; give that one and its exit code, or ``None``. ``given`` is as for :func:`run_step`."""
+    for step in steps:
+        given["show"](f"$ {step}")
+        if code := run_step(step, **given):
+            return step, code
+    return None
 
 
 def run_step(

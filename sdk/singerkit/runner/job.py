@@ -52,9 +52,11 @@ class Limits:
 class Job:
     """A tap, mappers and a target, and how they are to be run.
 
-    Shape: ``state_key`` names the state in the store; ``full_refresh`` are streams whose bookmarks the tap is not
-    given ("*": all); ``after`` are shell commands that follow a success, run in ``folder``; ``withheld`` are variables
-    of the environment that no program gets (configs were filled from them); ``labels`` are facts for logs and metrics;
+    Shape: ``state_key`` names the state in the store, and ``initial_state`` is where to begin as long as it holds none;
+    ``full_refresh`` are streams whose bookmarks the tap is not given ("*": all); ``after`` are shell commands that
+    follow a success, run in ``folder``; ``withheld`` are variables of the environment that no program gets (configs
+    were filled from them); ``max_units`` is how many units may run at once, because of what a source or a target
+    allows, and ``resources`` what each takes of a cluster's; ``labels`` are facts for logs and metrics;
     ``stale_after_s`` is the age of the last success beyond which the pipeline counts as stale (seconds).
     """
 
@@ -66,10 +68,13 @@ class Job:
     catalog: Path | None = None
     catalog_rules: CatalogRules | None = None
     limits: Limits = field(default_factory=Limits)
+    initial_state: Mapping[str, Any] | None = None
     full_refresh: frozenset[str] = frozenset()
     after: tuple[str, ...] = ()
     folder: Path | None = None
     withheld: frozenset[str] = frozenset()
+    max_units: int | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     schedule: str | None = None
     stale_after_s: float | None = None

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from singerkit.clock import monotonic
 from singerkit.errors import ConfigurationError
+from singerkit.runner.job import Job
 from singerkit.runner.listener import Listener
 from singerkit.runner.states import merged
-from singerkit.runner.store.base import Lease, LockedError, StateStore
+from singerkit.runner.store.base import Lease, LockedError, State, StateStore
 from singerkit.runner.supervise.attempt import Progress
+from singerkit.runner.unit_states import gather
+from singerkit.runner.units import Unit
 
 #: A lease outlasts a few missed renewals, and not by much a runner that was killed.
 LEASE_S = 60.0
@@ -26,22 +30,29 @@ _PERSIST_EVERY_S = 5.0
 class Keeper:
     """Keeps the lease and the state of a run; the watcher of its attempts."""
 
-    def __init__(self, store: StateStore, key: str, *, run: str, listener: Listener, wait_s: float = 0.0) -> None:
+    def __init__(self, store: StateStore, job: Job, *, run: str, listener: Listener, wait_s: float = 0.0) -> None:
         """Take the lease, for which to wait so long if another run holds it, and read the state.
 
         Errors: ``LockedError`` when another run holds the lease; ``ConfigurationError`` for a lease of no length.
         """
         self._store = store
-        self._key = key
-        self._run = run
+        self._job = job
+        self._key = key = job.state_key
+        self._initial = dict(job.initial_state) if job.initial_state else None
+        self.run = run
         self._listener = listener
-        self._lease_s = _lease_s()
+        self._lease_s = lease_seconds()
         self._lease = _acquired(store, key, f"{platform.node()}:{os.getpid()}:{run}", self._lease_s, wait_s)
         #: What the store holds.
         self.stored = store.get(key)
         self._renewed = monotonic()
         self._persisted = 0.0
         self._pending: dict[str, Any] | None = None
+
+    @property
+    def state(self) -> State | None:
+        """The state to go on from."""
+        return self.stored.state if self.stored else self._initial
 
     def log(self, program: str, line: str) -> None:
         """Show a log line."""
@@ -72,18 +83,27 @@ class Keeper:
         if self._pending is None:
             return
         before = self.stored
-        state = merged(before.state if before else {}, self._pending)
+        state = merged(self.state or {}, self._pending)
         self._pending, self._persisted = None, monotonic()
         if before is None or state != before.state:
             expected = before.revision if before else None
-            self.stored = self._store.put(self._key, state, expected=expected, lease=self._lease, run=self._run)
+            self.stored = self._store.put(self._key, state, expected=expected, lease=self._lease, run=self.run)
+
+    def gather(self, units: Sequence[Unit]) -> None:
+        """Put the states of units into this one."""
+        gather(self._store, self._job, units, self.run, self._lease)
+        self.stored = self._store.get(self._key)
 
     def close(self) -> None:
         """Give the lease back."""
         self._store.release(self._lease)
 
 
-def _lease_s() -> float:
+def lease_seconds() -> float:
+    """Give how long a lease lasts.
+
+    Errors: ``ConfigurationError`` when the environment says nonsense.
+    """
     given = os.environ.get(LEASE_VARIABLE, str(LEASE_S))
     try:
         seconds = float(given)

@@ -15,7 +15,7 @@ from typing import Any
 
 from singerkit.clock import monotonic, utc_now
 from singerkit.errors import ConfigurationError, DiscoveryError, SingerKitError
-from singerkit.runner.after import run_step
+from singerkit.runner.after import run_steps
 from singerkit.runner.catalogs import catalog_for
 from singerkit.runner.job import Job
 from singerkit.runner.keeper import Keeper
@@ -24,7 +24,7 @@ from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import commands_of
 from singerkit.runner.signals import rest, signals_into
 from singerkit.runner.states import without_streams
-from singerkit.runner.store.base import RunRecord, StateStore, StoredState
+from singerkit.runner.store.base import RunRecord, State, StateStore
 from singerkit.runner.supervise.attempt import Ending, attempt
 from singerkit.runner.supervise.children import describe_code
 from singerkit.runner.supervise.outcome import RETRYABLE, Status, exit_code_of
@@ -36,7 +36,7 @@ def new_run_id() -> str:
     return f"{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """One run of a job."""
 
@@ -63,7 +63,7 @@ class Run:
 
         Errors: ``LockedError`` when another run holds the lease; ``StoreError`` when the store fails.
         """
-        keeper = Keeper(self.store, self.job.state_key, run=self.id, listener=self.listener, wait_s=self.wait_s)
+        keeper = Keeper(self.store, self.job, run=self.id, listener=self.listener, wait_s=self.wait_s)
         try:
             with signals_into(self._signals):
                 return self._record(keeper)
@@ -149,7 +149,7 @@ class Run:
             return Ending(status=Status.TAP_FAILED, failure=str(error))
         if catalog is not None:
             options += [self.job.tap.catalog_option, str(catalog)]
-        if (state := self._state_for_tap(keeper.stored)) is not None:
+        if (state := self._state_for_tap(keeper.state)) is not None:
             options += ["--state", str(files.write("state.json", state))]
         commands[0] = replace(commands[0], argv=[*commands[0].argv, *options])
         return attempt(
@@ -161,28 +161,31 @@ class Run:
             signals=self._signals,
         )
 
-    def _state_for_tap(self, stored: StoredState | None) -> dict[str, Any] | None:
-        if stored is None or "*" in self.job.full_refresh:
+    def _state_for_tap(self, state: State | None) -> State | None:
+        if state is None or "*" in self.job.full_refresh:
             return None
-        return without_streams(stored.state, self.job.full_refresh)
+        return without_streams(state, self.job.full_refresh)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Stop as by a signal; for who runs this outside the main thread."""
+        self._signals.put(number)
 
     # After the load -------------------------------------------------------------------------------------------------
 
     def _after(self, ending: Ending, keeper: Keeper) -> Ending:
-        for step in self.job.after:
-            self.listener.log("singerkit", f"after the load: {step}")
-            code = run_step(
-                step,
-                facts=self._facts_for_steps(ending, keeper),
-                folder=self.job.folder,
-                show=lambda line: self.listener.log("after", self._redactor.redact(line)),
-                signals=self._signals,
-                tick=keeper.keep_lease,
-            )
-            if code:
-                failure = f"The data were loaded; the step `{step}` that follows failed ({describe_code(code)})."
-                return replace(ending, status=Status.AFTER_FAILED, failure=self._redactor.redact(failure))
-        return ending
+        failed = run_steps(
+            self.job.after,
+            facts=self._facts_for_steps(ending, keeper),
+            folder=self.job.folder,
+            show=lambda line: self.listener.log("after", self._redactor.redact(line)),
+            signals=self._signals,
+            tick=keeper.keep_lease,
+        )
+        if failed is None:
+            return ending
+        step, code = failed
+        failure = f"The data were loaded; the step `{step}` that follows failed ({describe_code(code)})."
+        return replace(ending, status=Status.AFTER_FAILED, failure=self._redactor.redact(failure))
 
     def _facts_for_steps(self, ending: Ending, keeper: Keeper) -> dict[str, str]:
         records = ending.progress.sent.records

@@ -55,6 +55,9 @@ holds the lease, 124 after a timeout, 130 or 143 after a signal.
 @click.option("--wait", "wait_s", type=float, default=0.0, help="Seconds to wait for another run of it to end.")
 @click.option("--retries", type=int, help="How often to try again.")
 @click.option("--after", multiple=True, help="A shell command to run after a success.")
+@click.option("--executor", help="Run it as units: local:N, or dask://HOST:PORT.")
+@click.option("--shard", metavar="INDEX/COUNT", help="Run one share of its units, counted from 0.")
+@click.option("--unit", metavar="JSON", help="Run one line of `singerkit plan`.")
 @click.option(
     "--log-format", type=click.Choice(["auto", "text", "json"]), default="auto", help="What is shown on stderr."
 )
@@ -73,6 +76,9 @@ def run(
     wait_s: float,
     retries: int | None,
     after: tuple[str, ...],
+    executor: str | None,
+    shard: str | None,
+    unit: str | None,
     log_format: str,
     dry_run: bool,
 ) -> None:
@@ -88,13 +94,27 @@ def run(
                     _show(job, place.url)
                     continue
                 listener = display_for(json_lines={"text": False, "json": True}.get(log_format))
-                record = Run(job, place.store, listener, place.folder, wait_s=wait_s)()
+                if executor or shard or unit:
+                    record = _scaled(job, place, executor or "local:1", shard, unit, wait_s)
+                else:
+                    record = Run(job, place.store, listener, place.folder, wait_s=wait_s)()
                 _report(record, place, lambda line, shown=listener: shown.log("singerkit", line))  # type: ignore[misc]
                 if record.exit_code:
                     return record.exit_code
         return 0
 
     sys.exit(boundary("singerkit", work))
+
+
+def _scaled(job: Job, place: Workplace, executor: str, shard: str | None, unit: str | None, wait_s: float) -> RunRecord:
+    # Imported here: most runs are of one tap and one target.
+    from singerkit.cli.scaled_run import run_one_unit, run_scaled, share_of
+
+    if place.project is None:
+        raise ConfigurationError("--executor, --shard and --unit need a pipeline of a singer.toml")
+    if unit:
+        return run_one_unit(unit, place.project, place)
+    return run_scaled(job, place, place.project, executor, share_of(shard) if shard else None, wait_s)
 
 
 def _report(record: RunRecord, place: Workplace, warn: Callable[[str], None]) -> None:

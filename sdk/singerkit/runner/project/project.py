@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from singerkit.built_in import CONNECTORS
 from singerkit.config.problems import suggestion
 from singerkit.config.resolve import read_json_object
 from singerkit.config.secrets import secret_values
@@ -19,7 +20,7 @@ from singerkit.runner.project.interpolate import PLAIN_VARIABLES, Interpolated, 
 from singerkit.runner.project.merging import merged
 from singerkit.runner.project.reading import KINDS, Reading, read_settings
 from singerkit.runner.project.selection import catalog_rules
-from singerkit.runner.project.spec import Connector, Notification, Pipeline, Tap
+from singerkit.runner.project.spec import Connector, Notification, Pipeline, Tap, Target
 
 FILE_NAME = "singer.toml"
 #: The environment that is used where none is named.
@@ -145,10 +146,19 @@ class Project:
             after=tuple(pipeline.after),
             folder=self.folder,
             withheld=self.withheld,
+            max_units=self._max_units(tap, self.settings.targets[pipeline.target], pipeline.target),
+            resources=tap.resources,
             labels={**({"environment": self.environment} if self.environment else {}), **pipeline.labels},
             schedule=pipeline.schedule or None,
             stale_after_s=_optional_seconds(pipeline.stale_after),
         )
+
+    def _max_units(self, tap: Tap, target: Target, name: str) -> int | None:
+        """Give how many units may run at once, because of what the tap or the target allows."""
+        words = words_of(target.command, "command") or [name]
+        known = CONNECTORS.get(words[0])
+        of_target = target.max_units or (1 if known is not None and known.is_alone and not target.package else 0)
+        return min((count for count in (tap.max_units, of_target) if count), default=None)
 
     def connector(self, kind: str, name: str) -> Connector:
         """Give what the file says of a connector; ``kind`` is "taps", "targets" or "mappers".

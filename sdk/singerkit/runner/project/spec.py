@@ -69,6 +69,18 @@ class Connector(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 class Tap(Connector, frozen=True, kw_only=True):
     """A program that reads."""
 
+    max_units: Annotated[
+        int,
+        Meta(ge=0, description="How many units may read at once (`run --executor`); 0: as many as there are workers."),
+    ] = 0
+    resources: Annotated[
+        dict[str, float],
+        Meta(
+            description="What each unit takes of a Dask cluster's resources: a limit of an API that pipelines share.",
+            examples=[{"shop-api": 1}],
+        ),
+    ] = {}
+
     select: Annotated[
         list[str],
         Meta(
@@ -105,6 +117,15 @@ class Tap(Connector, frozen=True, kw_only=True):
 
 class Target(Connector, frozen=True, kw_only=True):
     """A program that stores."""
+
+    max_units: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How many units may write at once (`run --executor`); 0: as many as there are workers. Of the "
+            "targets that come with singerkit those of files, SQLite and DuckDB take one.",
+        ),
+    ] = 0
 
 
 class Mapper(Connector, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from singerkit.clock import instant_of
 from singerkit.runner.report.schedule import longest_gap_s
 from singerkit.runner.states import bookmarks_of, names_streams
 from singerkit.runner.store.base import RunRecord, StateStore
+from singerkit.runner.units import KEY_MARK
 
 #: What a run may take, on top of the schedule's gap, before its pipeline counts as stale.
 _GRACE_S = 900.0
@@ -93,7 +94,7 @@ def standings(store: StateStore, expectations: Iterable[Expectation], now: datet
     """Give how the expected pipelines stand, then those that are known by their runs alone (of the last weeks)."""
     expected = {expectation.pipeline: expectation for expectation in expectations}
     for run in store.runs(limit=_RUNS_LOOKED_AT):
-        if run.pipeline not in expected and now - run.started < timedelta(days=30):
+        if run.pipeline not in expected and KEY_MARK not in run.pipeline and now - run.started < timedelta(days=30):
             expected[run.pipeline] = Expectation(pipeline=run.pipeline, state_key=run.state_key)
     return [_standing(store, expectation, now) for expectation in expected.values()]
 

@@ -1,0 +1,234 @@
+"""Pipelines as units: planned, run on threads, in shares, on a cluster whose workers are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from singerkit.runner.store.open import open_store
+
+TAP = Path(__file__).parents[1] / "connectors_for_tests" / "tap_shares.py"
+PROJECT = """
+[taps.tap-shares]
+command = ["{python}", "{tap}"]
+config = {{ parts = {parts}, rows = {rows}, pause_s = {pause_s} }}
+[targets.target-sqlite]
+max_units = {writers}
+config = {{ path_to_database = "{folder}/out.db", batch_size_rows = 5 }}
+[pipelines.p]
+tap = "tap-shares"
+target = "target-sqlite"
+after = ["echo whole >> {folder}/after"]
+"""
+
+
+class Place:
+    """A project and what it has loaded."""
+
+    def __init__(self, folder, *, parts=2, rows=20, pause_s=0.0, writers=4):
+        self.folder = folder
+        self.rows_expected = {(part, n) for part in range(parts) for n in range(1, rows + 1)}
+        text = PROJECT.format(
+            python=sys.executable, tap=TAP, folder=folder, parts=parts, rows=rows, pause_s=pause_s, writers=writers
+        )
+        (folder / "singer.toml").write_text(text)
+        self.environment = {**os.environ, "SINGERKIT_LEASE_SECONDS": "3"}
+
+    def command(self, *words):
+        return [sys.executable, "-m", "singerkit", *words]
+
+    def call(self, *words):
+        command = self.command(*words)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=self.environment)
+
+    def loaded(self, table="parts"):
+        with closing(sqlite3.connect(self.folder / "out.db", timeout=30)) as database:
+            return [tuple(row) for row in database.execute(f"SELECT part, n FROM {table}")]
+
+    def states(self):
+        store = open_store(f"sqlite:///{self.folder / '.singerkit' / 'state.db'}")
+        try:
+            return {key: store.get(key).state for key in list(store.keys())}
+        finally:
+            store.close()
+
+    def runs(self):
+        return json.loads(self.call("runs", "--json", "--limit", "1000").stdout)
+
+    def is_complete(self):
+        assert sorted(self.loaded()) == sorted(self.rows_expected)
+        state = self.states()
+        assert list(state) == ["p"]
+        partitions = state["p"]["bookmarks"]["parts"]["partitions"]
+        last = max(n for _, n in self.rows_expected)
+        assert {part["context"]["part"]: part["replication_key_value"] for part in partitions} == {
+            part: last for part, _ in self.rows_expected
+        }
+
+
+def test_units_are_small_json_and_the_same_every_time(tmp_path):
+    place = Place(tmp_path)
+    lines = place.call("plan", "p").stdout.splitlines()
+    units = [json.loads(line) for line in lines]
+    assert [(unit["stream"], unit.get("context")) for unit in units] == [
+        ("parts", {"part": 0}),
+        ("parts", {"part": 1}),
+        ("plain", None),
+    ]
+    assert len({unit["unit"] for unit in units}) == 3
+    assert place.call("plan", "p").stdout.splitlines() == lines
+
+
+def test_units_on_threads_are_gathered_into_one_state(tmp_path):
+    place = Place(tmp_path)
+    ended = place.call("run", "p", "--executor", "local:4")
+    assert ended.returncode == 0, ended.stderr
+    place.is_complete()
+    assert len(place.loaded("plain")) == 20
+    assert (tmp_path / "after").read_text() == "whole\n"
+    whole = next(run for run in place.runs() if run["pipeline"] == "p")
+    assert whole["streams"]["parts"]["records"] == 40
+    assert place.call("status").stdout.count("\n") == 2  # a head, and the pipeline without its units
+    again = place.call("run", "p")  # as a whole, from the units' bookmarks
+    assert again.returncode == 0, again.stderr
+    assert len(place.loaded()) == 40
+
+
+def test_a_unit_that_fails_leaves_the_others_work(tmp_path):
+    place = Place(tmp_path)
+    text = (tmp_path / "singer.toml").read_text()
+    unit = next(line for line in place.call("plan", "p").stdout.splitlines() if "plain" in line)
+    (tmp_path / "singer.toml").write_text(text.replace(f'"{TAP}"', f'"{tmp_path}/breaking.py"'))
+    (tmp_path / "breaking.py").write_text(
+        f'import runpy, sys\nif \'{{"stream": "plain"}}\' in sys.argv: sys.exit(1)\n'
+        f"sys.path.insert(0, {str(TAP.parent)!r})\nrunpy.run_path({str(TAP)!r}, run_name='__main__')\n"
+    )
+    ended = place.call("run", "p", "--executor", "local:2")
+    assert ended.returncode == 1
+    assert "1 of 3 units failed" in ended.stderr
+    place.is_complete()
+    assert not (tmp_path / "after").exists()
+    (tmp_path / "singer.toml").write_text(text)
+    assert place.call("run", "p", "--unit", unit).returncode == 0
+    assert len(place.loaded("plain")) == 20
+
+
+def test_shares_together_are_the_whole(tmp_path):
+    place = Place(tmp_path, parts=3)
+    for index in range(2):
+        ended = place.call("run", "p", "--shard", f"{index}/2")
+        assert ended.returncode == 0, ended.stderr
+    place.is_complete()
+    assert len(place.loaded("plain")) == 20
+    assert "counted from 0" in place.call("run", "p", "--shard", "2/2").stderr
+
+
+def test_partitions_into_a_table_that_is_overwritten_are_refused(tmp_path):
+    place = Place(tmp_path)
+    path = tmp_path / "singer.toml"
+    path.write_text(path.read_text().replace("batch_size_rows", 'load_method = "overwrite", batch_size_rows'))
+    ended = place.call("run", "p", "--executor", "local:2")
+    assert ended.returncode == 2
+    assert "each would replace the others" in ended.stderr
+
+
+def test_an_executor_that_is_none_is_refused(tmp_path):
+    ended = Place(tmp_path).call("run", "p", "--executor", "loca:2")
+    assert (ended.returncode, "local:N" in ended.stderr) == (2, True)
+
+
+#: The small sample of `make test`; `make test-scale-out` does 200 units on 4 workers.
+PARTS = int(os.environ.get("SINGERKIT_SCALE_OUT_UNITS", "8"))
+WORKERS = int(os.environ.get("SINGERKIT_SCALE_OUT_WORKERS", "2"))
+
+
+@pytest.mark.kill
+def test_a_cluster_whose_workers_and_driver_are_killed_loses_nothing(tmp_path):
+    pytest.importorskip("distributed")
+    place = Place(tmp_path, parts=PARTS, rows=60, pause_s=0.01, writers=WORKERS)
+    seed = random.Random(5)
+    cluster = Cluster(tmp_path, WORKERS)
+    with cluster:
+        command = place.command("run", "p", "--executor", cluster.address, "--wait", "60")
+        driver = None
+        killed_driver = False
+        until = time.monotonic() + 1200
+        began = time.monotonic()
+        while time.monotonic() < until:
+            if driver is None:
+                driver = subprocess.Popen(
+                    command, cwd=tmp_path, env=place.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                )
+            time.sleep(0.5)
+            if driver.poll() is not None:
+                log = driver.stderr.read().decode()
+                driver.stderr.close()
+                if driver.returncode == 0:
+                    break
+                assert killed_driver, log
+                driver = None
+                continue
+            if time.monotonic() - began > 3:
+                began = time.monotonic()
+                cluster.kill_one(seed)
+                if not killed_driver and seed.random() < 0.5:
+                    killed_driver = True
+                    driver.kill()
+        assert driver.returncode == 0
+    place.is_complete()
+    rows = place.loaded()
+    assert len(rows) == len(set(rows))
+
+
+class Cluster:
+    """A Dask scheduler and workers, each a process of its own; a worker that is killed is started anew."""
+
+    def __init__(self, folder, count):
+        self.folder = folder
+        self.count = count
+        self.workers = []
+
+    def __enter__(self):
+        self.scheduler = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
+             "--no-dashboard", "--scheduler-file", str(self.folder / "scheduler.json")],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        until = time.monotonic() + 60
+        while not (self.folder / "scheduler.json").exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(0.2)
+        self.address = json.loads((self.folder / "scheduler.json").read_text())["address"].replace("tcp://", "dask://")
+        self.workers = [self._worker() for _ in range(self.count)]
+        time.sleep(3)
+        return self
+
+    def _worker(self):
+        return subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_worker", self.address.replace("dask://", "tcp://"),
+             "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder / "dask")],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "SINGERKIT_LEASE_SECONDS": "3"},
+        )  # fmt: skip
+
+    def kill_one(self, seed):
+        at = seed.randrange(self.count)
+        self.workers[at].send_signal(signal.SIGKILL)
+        self.workers[at].wait()
+        self.workers[at] = self._worker()
+
+    def __exit__(self, *exception):
+        for process in [*self.workers, self.scheduler]:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
