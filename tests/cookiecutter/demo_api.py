@@ -1,4 +1,4 @@
-"""The API that the recordings of scaffolded taps were made from: a shop, with every kind of paging and of credentials."""
+"""The API that the recordings of scaffolded taps were made from: a shop, with every kind of paging and credentials."""
 
 from __future__ import annotations
 

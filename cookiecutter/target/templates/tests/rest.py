@@ -7,6 +7,7 @@
 """The tests of the target: each rule of the Singer specification, with an API that keeps what it is sent in memory."""
 
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,7 @@ Test{{ cookiecutter.__class }} = get_target_test_class(
     config={"api_url": SERVER.url + "{workdir}"{{ ", " ~ config if config }}},
     suite_config=SuiteConfig(reader=stored),
 )
+
+if __name__ == "__main__":  # the demo: `python tests/test_target.py < demo/messages.jsonl`
+    {{ cookiecutter.__class }}(config={"api_url": SERVER.url{{ ", " ~ config if config }}}).listen()
+    sys.stdout.write("\n".join(f"{path}: {record}" for path, records in KEPT.items() for record in records) + "\n")

@@ -1,0 +1,1 @@
+"""A Singer mapper: {{ cookiecutter.__title }}."""
