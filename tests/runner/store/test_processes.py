@@ -20,7 +20,7 @@ from singerkit.runner.store.base import LockedError
 from singerkit.runner.store.open import open_store
 
 WRITER = str(Path(__file__).parent / "writer_process.py")
-KILLS = int(os.environ.get("SINGERKIT_KILLS", "6")) // 2
+KILLS = int(os.environ.get("SINGERKIT_KILLS", "6")) // 3
 SHORT_S = 2.0
 
 

@@ -148,5 +148,5 @@ class Folders(Stores):
 
 TestSQLite = Stores.TestCase
 TestFolder = Folders.TestCase
-TestSQLite.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
-TestFolder.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)
+TestSQLite.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestFolder.settings = settings(max_examples=8, stateful_step_count=20, deadline=None)
