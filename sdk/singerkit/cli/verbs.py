@@ -42,6 +42,10 @@ VERBS: Mapping[str, Verb] = {
     "install": Verb(
         "singerkit.cli.commands.install:install", "Install connectors of singer.toml, each into its own environment."
     ),
+    "select": Verb("singerkit.cli.commands.select:select", "Show what of a tap is read, and try rules."),
+    "project-schema": Verb(
+        "singerkit.cli.commands.project_schema:project_schema_command", "Write the JSON Schema of singer.toml."
+    ),
     "state": Verb("singerkit.cli.commands.state:state", "Look at stored states, and change them."),
 }
 
