@@ -144,3 +144,21 @@ def test_a_column_that_is_too_narrow_is_one_clear_error(target):
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "the column 'n'" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_state_is_kept_in_any_database(target):
+    ended = target.run(schema(keys=()), record(1, "a"), STATE, record(2, "b"), state_key="100%:?")
+    assert (ended.returncode, json.loads(ended.stdout)) == (1, {"at": 1})
+    later = {"type": "STATE", "value": {"at": "100% :x ?"}}
+    target.load(schema(), record(1, "b"), schema(keys=()), record(2, "c"), later, state_key="100%:?", batch_size_rows=1)
+    assert [(row[0], row[1]) for row in target.rows()] == [(1, "b"), (2, "c")]
+    kept = target.rows('SELECT pipeline, commits, state FROM "_singerkit_state"')
+    assert kept == [("100%:?", 2, '{"at": "100% :x ?"}')]
+
+
+def test_hooks_that_store_by_themselves_keep_no_state(target):
+    hook = "\n    def bulk_insert_records(self, full_table_name, schema, records):\n        pass\n"
+    target.program.write_text(PROGRAM.replace("connector_class = Connector\n", f"connector_class = Connector\n{hook}"))
+    ended = target.run(schema(), record(1, "a"), STATE, state_key="shop")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Sink.bulk_insert_records stores rows by itself" in ended.stderr
