@@ -25,7 +25,7 @@ class ObjectStore:
         self._answer = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._respond, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = Thread(target=self._server.serve_forever)
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         #: Tells of a request (its method and address) whether it is refused.
         self.refuses: Callable[[str, str], bool] = lambda method, address: False

@@ -103,13 +103,13 @@ def names_beyond(objects: Sequence[Any], names: Iterable[str]) -> set[str]:
     """Give the names that members of objects, dicts or structs, have besides these."""
     beyond: set[str] = set()
     for kind in set(map(type, objects)):
-        of_kind = [value for value in objects if type(value) is kind]
+        of_kind: list[Any] = [value for value in objects if type(value) is kind]
         if issubclass(kind, dict):
-            beyond |= set().union(*of_kind).difference(names)
+            beyond.update(*of_kind)
         else:
             others = fields_of(kind).keys() - set(names)
-            beyond |= {name for name in others if any(_as_dict(value).keys() & {name} for value in of_kind)}
-    return beyond
+            beyond |= {name for name in others if any(name in _as_dict(value) for value in of_kind)}
+    return beyond.difference(names)
 
 
 def has_null(values: Values) -> bool:
