@@ -129,6 +129,18 @@ def test_an_old_revision_is_restored(shop):
     assert (done.code, "no state of revision 9; it has 1-2, 4" in done.said) == (2, True)
 
 
+def test_old_revisions_are_forgotten_when_asked(shop):
+    for _ in range(3):
+        shop("set", "shop", "-", stdin=ONE)
+    assert shop("prune", "--keep", "2").out == "shop: 2 revisions forgotten\n"
+    assert [entry["revision"] for entry in shop("history", "shop", "--json").json] == [4, 3]
+    assert shop("prune", "shop", "--keep", "1", "--json").json == {"shop": 1}
+    assert shop("export", "shop").json == ONE
+    done = shop("prune", "shpo", "--keep", "1")
+    assert (done.code, "did you mean 'shop'" in done.said) == (2, True)
+    assert shop("prune", "shop", "--keep", "0").code == 2
+
+
 def test_a_state_is_copied_and_moved(shop):
     assert shop("cp", "shop", "other").code == 0
     done = shop("mv", "shop", "other")

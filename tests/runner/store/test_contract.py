@@ -87,6 +87,21 @@ def test_a_deleted_state_is_gone_and_its_history_stays(store, lease):
     assert store.keys() == [KEY]
 
 
+def test_old_states_are_forgotten_and_the_newest_stays(store, lease):
+    put(store, lease, ONE, TWO, THREE, ONE)
+    assert store.prune(KEY, 9) == 0
+    assert store.prune(KEY, 2) == 2
+    assert [stored.revision for stored in store.history(KEY)] == [4, 3]
+    assert store.prune(KEY, 1) == 1
+    assert store.get(KEY).revision == 4
+    assert put(store, lease, TWO, expected=4) == 5
+    store.delete(KEY, lease=lease, run="r")
+    assert store.prune(KEY, 1) == 1
+    assert [stored.revision for stored in store.history(KEY)] == [5]
+    assert put(store, lease, THREE) == 7
+    assert store.prune("never", 1) == 0
+
+
 def test_keys_are_told_apart_and_listed(store):
     names = ["a", "A", "a/b", "a.b", "a=2Fb", ".hidden", "..", "ä%", "x" * 500, "x" * 499 + "y"]
     for number, name in enumerate(names):

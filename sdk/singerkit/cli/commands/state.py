@@ -242,6 +242,26 @@ def _restore(session: _Session, key: str, revision: int) -> None:
     session.say(session.editor.restore(session.key(key), revision))
 
 
+@_command("prune")
+@click.argument("key", required=False)
+@click.option("--keep", type=click.IntRange(min=1), required=True, help="How many revisions to keep.")
+def _prune(session: _Session, key: str | None, keep: int) -> None:
+    """Forget old revisions of KEY, or of all states; the newest one always stays."""
+    store = session.editor.store
+    keys = store.keys() if key is None else [session.key(key)]
+    counts = {name: store.prune(name, keep) for name in keys}
+    if key is not None and not counts[keys[0]] and not store.history(keys[0]):
+        session.editor.found(keys[0])  # says that there is none
+    if session.as_json:
+        write_stdout(encode(counts).decode())
+    else:
+        lines = [
+            f"{escape_controls(name)}: {count} revision{'' if count == 1 else 's'} forgotten"
+            for name, count in counts.items()
+        ]
+        write_stdout("\n".join(lines or ["nothing to forget: there is no state"]))
+
+
 @_command("import", changes_states=True)
 @click.argument("path", type=click.Path(path_type=Path, allow_dash=True))
 @click.argument("key", required=False)

@@ -118,7 +118,14 @@ class StateStore(ABC):
 
     @abstractmethod
     def history(self, key: str) -> list[StoredState]:
-        """Give every state that was persisted under a key, newest first."""
+        """Give every state that was persisted under a key, newest first; those aside that were pruned."""
+
+    @abstractmethod
+    def prune(self, key: str, keep: int) -> int:
+        """Forget all but the newest ``keep`` (1 at least) states of a key's history; gives how many were forgotten.
+
+        The newest state always stays, so this needs no lease.
+        """
 
     @abstractmethod
     def acquire(self, key: str, owner: str, seconds: float, *, force: bool = False) -> Lease:

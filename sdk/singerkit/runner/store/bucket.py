@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -67,6 +67,13 @@ class Bucket(Place):
 
         with self._explained("write"):
             obstore.put(self._store, name, content)
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        import obstore
+
+        with self._explained("delete"), suppress(FileNotFoundError):
+            obstore.delete(self._store, name)
 
     def names(self, folder: str) -> Iterator[str]:
         """Give the names of the files in a folder."""

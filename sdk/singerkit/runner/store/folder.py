@@ -50,6 +50,11 @@ class Folder(Place):
         with self._explained(), self._locked():
             self._put(self._path / name, content)
 
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with self._explained():
+            (self._path / name).unlink(missing_ok=True)
+
     def names(self, folder: str) -> Iterator[str]:
         """Give the names of the files in a folder."""
         with self._explained():

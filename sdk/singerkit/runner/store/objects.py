@@ -113,10 +113,22 @@ class ObjectStore(StateStore):
 
     def history(self, key: str) -> list[StoredState]:
         """Give every state of a key, newest first."""
-        heads = self._read_all(self._place.names(f"history/{_file_name(checked_key(key))}"), self._head_of)
+        heads = self._read_all(self._place.names(self._history(checked_key(key))), self._head_of)
         states = filter(None, map(_stored, [*heads, self._head(key)[0]]))
         by_revision = {stored.revision: stored for stored in states}
         return [by_revision[revision] for revision in sorted(by_revision, reverse=True)]
+
+    def prune(self, key: str, keep: int) -> int:
+        """Forget all but the newest states of a key's history."""
+        head, _ = self._head(checked_key(key))
+        is_newest = f"/{head.revision:0{_DIGITS}}.json"
+        # The state itself is the newest one, and may be in the history too where a writer died.
+        old = sorted(name for name in self._place.names(self._history(key)) if not name.endswith(is_newest))
+        in_history = keep - (head.state is not None)
+        forgotten = old[: len(old) - in_history] if in_history else old
+        for name in forgotten:
+            self._place.delete(name)
+        return len(forgotten)
 
     def acquire(self, key: str, owner: str, seconds: float, *, force: bool = False) -> Lease:
         """Take the lease of a key."""
@@ -252,9 +264,12 @@ class ObjectStore(StateStore):
             return changed
         raise StoreError(f"'{key}' in {self._name} is changed by too many others at once: try again later")
 
+    def _history(self, key: str) -> str:
+        return f"history/{_file_name(key)}"
+
     def _keep_in_history(self, head: _Head) -> None:
         if head.state is not None:
-            name = f"history/{_file_name(head.key)}/{head.revision:0{_DIGITS}}.json"
+            name = f"{self._history(head.key)}/{head.revision:0{_DIGITS}}.json"
             kept = _with(head, owner="", expires=None, token=0, write="")
             self._place.replace(name, msgspec.json.encode(kept))
 

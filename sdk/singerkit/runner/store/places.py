@@ -32,6 +32,10 @@ class Place(ABC):
         """Write a file, durably and as a whole, whatever was there."""
 
     @abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    @abstractmethod
     def names(self, folder: str) -> Iterator[str]:
         """Give the names of the files in a folder, not those of folders in it, in any order."""
 

@@ -116,6 +116,25 @@ class SQLStore(StateStore):
         )
         return [_stored(key, row) for row in self._read(lambda execute: execute(statement, key=key))]
 
+    def prune(self, key: str, keep: int) -> int:
+        """Forget all but the newest states of a key's history."""
+        oldest = (
+            "SELECT revision FROM {schema}.states WHERE key = :key AND state IS NOT NULL"
+            " ORDER BY revision DESC LIMIT 1 OFFSET :skipped"
+        )
+        older = "FROM {schema}.states WHERE key = :key AND revision < :oldest"
+
+        def work(execute: Execute) -> int:
+            rows = execute(oldest, key=key, skipped=keep - 1)
+            if not rows:
+                return 0
+            values = {"key": key, "oldest": rows[0][0]}
+            ((count,),) = execute(f"SELECT COUNT(*) {older} AND state IS NOT NULL", **values)
+            execute(f"DELETE {older}", **values)
+            return int(count)
+
+        return self._write(work)
+
     def acquire(self, key: str, owner: str, seconds: float, *, force: bool = False) -> Lease:
         """Take the lease of a key."""
         checked_key(key)
