@@ -20,7 +20,7 @@ test: $(VENV)/installed-test ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-kill: $(VENV)/installed-test ## kill taps and targets at 200 random points for each database and compare database and source
-	SINGERKIT_KILLS=200 SINGERKIT_RUNNER_KILLS=500 $(BIN)/python -m pytest -n $(WORKERS) tests/kill tests/connectors/test_kills.py tests/runner/test_runner_kills.py
+	SINGERKIT_KILLS=200 SINGERKIT_RUNNER_KILLS=500 $(BIN)/python -m pytest -n $(WORKERS) tests/kill tests/connectors/test_kills.py tests/runner/store/test_processes.py tests/runner/test_runner_kills.py
 
 test-types: $(VENV)/installed-test ## load records of 300 random schemas into each database, and read them back
 	SINGERKIT_TYPE_EXAMPLES=300 $(BIN)/python -m pytest -n $(WORKERS) tests/connectors/test_type_mappings.py
