@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
-
-import libcst as cst
-from libcst.helpers import get_full_name_for_node
-from libcst.metadata import MetadataWrapper, PositionProvider
 
 from singerkit.compat.overrides import (
     SINK_OVERRIDES,
@@ -52,11 +49,13 @@ class DefinedClass(NamedTuple):
 def classes_in(code: bytes, path: str) -> list[DefinedClass]:
     """Give the classes that a file defines, those within functions too.
 
-    Errors: ``libcst.ParserSyntaxError`` for what is not Python.
+    Errors: ``SyntaxError`` for what is not Python.
     """
-    collector = _Classes(path)
-    MetadataWrapper(cst.parse_module(code)).visit(collector)
-    return collector.classes
+    return [
+        DefinedClass(path, node.name, tuple(filter(None, map(_last_name, node.bases))), dict(_members(node)))
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ClassDef)
+    ]
 
 
 def without(lines: Collection[int], classes: Iterable[DefinedClass]) -> list[DefinedClass]:
@@ -95,41 +94,25 @@ def _roots(name: str, bases: Mapping[str, set[str]], seen: frozenset[str] = froz
             yield base
 
 
-class _Classes(cst.CSTVisitor):
-    METADATA_DEPENDENCIES = (PositionProvider,)
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-        self.classes: list[DefinedClass] = []
-
-    def visit_ClassDef(self, node: cst.ClassDef) -> None:
-        bases = tuple(name for base in node.bases if (name := _last_name(base.value)))
-        self.classes.append(DefinedClass(self._path, node.name.value, bases, dict(self._members(node))))
-
-    def _members(self, node: cst.ClassDef) -> Iterator[tuple[str, int]]:
-        for statement in node.body.body:
-            line = self.get_metadata(PositionProvider, statement).start.line
-            if isinstance(statement, cst.FunctionDef):
-                yield statement.name.value, self.get_metadata(PositionProvider, statement.name).start.line
-            elif isinstance(statement, cst.SimpleStatementLine):
-                yield from ((name, line) for part in statement.body for name in _set_names(part))
+def _members(node: ast.ClassDef) -> Iterator[tuple[str, int]]:
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield statement.name, statement.lineno
+        elif isinstance(statement, ast.Assign):
+            yield from ((name, statement.lineno) for target in statement.targets for name in _set_names(target))
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            yield from ((name, statement.lineno) for name in _set_names(statement.target))
 
 
-def _last_name(expression: cst.BaseExpression) -> str:
+def _last_name(expression: ast.expr) -> str:
     """Give the last part of a base's name: ``Stream`` of ``streams.Stream[int]``."""
-    if isinstance(expression, cst.Subscript):
+    if isinstance(expression, ast.Subscript):
         expression = expression.value
-    return (get_full_name_for_node(expression) or "").rpartition(".")[2]
+    if isinstance(expression, ast.Attribute):
+        return expression.attr
+    return expression.id if isinstance(expression, ast.Name) else ""
 
 
-def _set_names(statement: cst.BaseSmallStatement) -> Iterator[str]:
-    if isinstance(statement, cst.AnnAssign) and statement.value is not None:
-        targets: list[cst.BaseExpression] = [statement.target]
-    elif isinstance(statement, cst.Assign):
-        targets = [each.target for each in statement.targets]
-    else:
-        return
-    for target in targets:
-        elements = target.elements if isinstance(target, cst.Tuple) else [cst.Element(target)]
-        yield from (element.value.value for element in elements if isinstance(element.value, cst.Name))
+def _set_names(target: ast.expr) -> list[str]:
+    elements = target.elts if isinstance(target, ast.Tuple) else [target]
+    return [element.id for element in elements if isinstance(element, ast.Name)]

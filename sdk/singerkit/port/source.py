@@ -10,7 +10,6 @@ import libcst as cst
 from libcst.helpers import get_full_name_for_node
 from libcst.metadata import (
     MetadataWrapper,
-    ParentNodeProvider,
     PositionProvider,
     QualifiedName,
     QualifiedNameProvider,
@@ -60,7 +59,7 @@ class _Import(NamedTuple):
 
 
 class _Rewriter(cst.CSTTransformer):
-    METADATA_DEPENDENCIES = (QualifiedNameProvider, PositionProvider, ParentNodeProvider)
+    METADATA_DEPENDENCIES = (QualifiedNameProvider, PositionProvider)
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -94,14 +93,14 @@ class _Rewriter(cst.CSTTransformer):
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
     ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement] | cst.RemovalSentinel:
         if any(self._is_dropped(statement) for statement in original_node.body):
-            return self._dropped(original_node)
+            return cst.RemoveFromParent()
         if not any(_imports_old(statement) for statement in original_node.body):
             return updated_node
         statements: list[cst.BaseSmallStatement] = []
         for original, updated in zip(original_node.body, updated_node.body, strict=True):
             statements += self._imports(original) if _imports_old(original) else [updated]
         if not statements:
-            return cst.RemoveFromParent() if not _is_only_child(self, original_node) else _passing(updated_node)
+            return cst.RemoveFromParent()
         return _lines(updated_node, statements)
 
     def _imports(self, statement: cst.BaseSmallStatement) -> Sequence[cst.BaseSmallStatement]:
@@ -217,10 +216,16 @@ class _Rewriter(cst.CSTTransformer):
     def leave_FunctionDef(
         self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
     ) -> cst.BaseStatement | cst.RemovalSentinel:
-        if not is_needless(original_node) or _is_only_child(self, original_node):
+        if not is_needless(original_node):
             return updated_node
         self.dropped.add(self.get_metadata(PositionProvider, original_node.name).start.line)
         return cst.RemoveFromParent()
+
+    def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock) -> cst.BaseSuite:
+        """Leave something in a block of which nothing is left."""
+        if updated_node.body or not original_node.body:
+            return updated_node
+        return updated_node.with_changes(body=[cst.SimpleStatementLine([cst.Pass()])])
 
     def _is_dropped(self, statement: cst.BaseSmallStatement) -> bool:
         """Tell whether a statement chooses what is no longer chosen, or loads a plugin that loads itself."""
@@ -229,9 +234,6 @@ class _Rewriter(cst.CSTTransformer):
             old = self.old_name_of(value)
             return old is not None and old.startswith(_ONE_CODEC)
         return name == "pytest_plugins" and value is not None and _texts(value) == [_PYTEST_PLUGIN]
-
-    def _dropped(self, line: cst.SimpleStatementLine) -> cst.BaseStatement | cst.RemovalSentinel:
-        return _passing(line) if _is_only_child(self, line) else cst.RemoveFromParent()
 
     def _refuse(self, old: str, answer: Home | Refusal, node: cst.CSTNode) -> None:
         reason = answer.reason if isinstance(answer, Refusal) else "its names live in several modules"
@@ -369,15 +371,6 @@ def _lines(
     plain[0] = plain[0].with_changes(leading_lines=line.leading_lines)
     plain[-1] = plain[-1].with_changes(trailing_whitespace=line.trailing_whitespace)
     return cst.FlattenSentinel(plain)
-
-
-def _is_only_child(rewriter: _Rewriter, line: cst.BaseStatement) -> bool:
-    parent = rewriter.get_metadata(ParentNodeProvider, line)
-    return isinstance(parent, cst.IndentedBlock) and len(parent.body) == 1
-
-
-def _passing(line: cst.SimpleStatementLine) -> cst.SimpleStatementLine:
-    return line.with_changes(body=[cst.Pass()])
 
 
 def _assigned(statement: cst.BaseSmallStatement) -> tuple[str, cst.BaseExpression | None]:
