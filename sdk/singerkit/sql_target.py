@@ -67,6 +67,8 @@ class SQLTarget(Target):
     """A target that loads a database, a table for each stream."""
 
     keeps_states: ClassVar[bool] = True
+    #: The JSON of the state that the tap was started with, where that is known: ``--started-from``.
+    started_from: bytes | None = None
     capabilities: ClassVar[Sequence[str]] = (*Target.capabilities, "soft-delete", "hard-delete")
     default_sink_class: type[SQLSink[Any]] = SQLSink
 
@@ -160,10 +162,11 @@ class SQLTarget(Target):
     def state_keeper(self) -> Callable[[bytes], None] | None:
         """With ``state_key``: stores a state in one transaction with the rows that waited for it."""
         waiting = self.waiting
-        if waiting is None:
+        if waiting is None and self.started_from is None:
             return None
         table = self._state_table()
-        table.open()
+        table.open(self.started_from)
+        assert waiting is not None  # noqa: S101  # for the type checker: without a state_key there is no table
 
         def keep(state: bytes) -> None:
             try:

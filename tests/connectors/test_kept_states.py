@@ -156,6 +156,25 @@ def test_a_table_that_is_no_table_of_states_is_told(keeping):
         keeping.stored_state(state_table="mine")
 
 
+def test_a_tap_that_was_started_with_another_state_is_noticed(tmp_path):
+    keeping = plugin("target-sqlite", tmp_path, state_key="shop")
+    file = tmp_path / "state.json"
+    words = ["--started-from", str(file)]
+    messages = [schema("events", keys=(), **EVENTS), *events(1), state({"n": 1.50})]
+    file.write_text("{}")
+    assert keeping.run(*messages, words=words).states == [{"n": 1.5}]
+    for content, problem in (("{}", "'shop'"), ('{"n": 2}', "'shop'"), ("{", "JSON"), (None, "can't be read")):
+        file.unlink() if content is None else file.write_text(content)
+        ended = keeping.run(*messages, words=words)
+        assert (ended.code, ended.out) == (2, "")
+        assert problem in ended.err and "Traceback" not in ended.err
+    file.write_text('{"n":\n1.5}')
+    ended = keeping.run(words=words, state_key="")
+    assert (ended.code, ended.out) == (2, "") and "state_key: is not set" in ended.err
+    assert keeping.run(*messages, words=words).code == 0
+    assert len(keeping.rows("events")) == 2
+
+
 def test_settings_that_do_not_go_with_it_are_refused(tmp_path):
     keeping = plugin("target-sqlite", tmp_path, state_key="shop")
     head = [schema("_singerkit_state"), record("_singerkit_state", id=1, name="x"), state({"n": 1})]

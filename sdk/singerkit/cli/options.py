@@ -48,6 +48,12 @@ PRINT_STATE = Option(
     "Show the state that is kept in the destination (state_key), for the tap's --state, and read no input.",
 )
 
+STARTED_FROM = Option(
+    ("--started-from",),
+    "The state that the tap was started with: the run ends if another is kept in the destination by now (state_key).",
+    metavar="FILE",
+)
+
 SHARED = (
     Option(("--about",), "Show what this is, what it can do, and its settings."),
     Option(("--format",), "The form of --about.", choices=("text", "json", "markdown"), default="text"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from singerkit.cli.options import INPUT, PRINT_STATE
+from singerkit.cli.options import INPUT, PRINT_STATE, STARTED_FROM
 from singerkit.cli.plugin import Given, PluginClass, PluginCommand, open_plugin
 from singerkit.cli.run import author_code, write_stdout
 from singerkit.errors import ConfigurationError
@@ -25,7 +26,7 @@ _EXAMPLES = (
 
 def target_command(target_class: PluginClass) -> PluginCommand:
     """Give the command of a target class."""
-    options = [INPUT, PRINT_STATE] if target_class.keeps_states else [INPUT]
+    options = [INPUT, PRINT_STATE, STARTED_FROM] if target_class.keeps_states else [INPUT]
     return PluginCommand(target_class, options, listen, summary=_SUMMARY, examples=_EXAMPLES)
 
 
@@ -35,7 +36,10 @@ def listen(plugin_class: PluginClass, given: Given) -> object:
         write_stdout(_stored_state(plugin_class, given))
         return None
     with _open_input(given["input"]) as messages:
-        return open_plugin(plugin_class, given).listen(messages)
+        plugin = open_plugin(plugin_class, given)
+        if given.get("started_from"):
+            plugin.started_from = _content(given["started_from"])
+        return plugin.listen(messages)
 
 
 def _stored_state(plugin_class: PluginClass, given: Given) -> str:
@@ -43,6 +47,13 @@ def _stored_state(plugin_class: PluginClass, given: Given) -> str:
     with author_code(plugin_class.name):
         state: str = plugin.stored_state()
     return state
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"--started-from: '{path}' can't be read: {error.strerror}") from None
 
 
 def input_descriptor(messages: BinaryIO | None) -> int:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -68,10 +69,12 @@ class StateTable:
 
         return self._explained(lambda: self._database.run(look))
 
-    def open(self) -> None:
+    def open(self, started_from: bytes | None = None) -> None:
         """Make the table and the row if they are not there, and note where this run begins.
 
-        Errors: as for :meth:`read`.
+        ``started_from``: the JSON of the state that the tap was started with, where that is known.
+
+        Errors: as for :meth:`read`; ``StateError`` when the tap was started with another state.
         """
         found = self.read()
         if found is None:
@@ -79,6 +82,19 @@ class StateTable:
                 self._explained(lambda: self._database.run(self._make))
             found = self.read()
         self._commits = 0 if found is None else found.commits
+        if started_from is not None:
+            self._compare(started_from, "{}" if found is None or found.text is None else found.text)
+
+    def _compare(self, started_from: bytes, kept: str) -> None:
+        try:
+            given = json.loads(started_from or b"{}", parse_float=Decimal)
+        except ValueError:
+            raise StateError("--started-from: the file does not hold JSON") from None
+        if given != json.loads(kept, parse_float=Decimal):
+            raise StateError(
+                f"the tap was started with a state that is not the one in the table {self._name} for the pipeline "
+                f"'{self._pipeline}', so what it sends could be there already: start it with what --print-state shows"
+            )
 
     def store(self, state: bytes, write: Callable[[Any], None]) -> None:
         """Store a state and, in the same transaction, what ``write(cursor)`` does.
