@@ -8,6 +8,7 @@ version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "singerkit"
+html_static_path = ["_static"]
 exclude_patterns = ["_build"]
 nitpicky = False
 myst_heading_anchors = 3
