@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 WORKERS ?= 2
 
-.PHONY: help demo test test-kill test-types test-faults test-conformance check format lint types layers docs benchmark world clean
+.PHONY: help demo test test-scaffold test-kill test-types test-faults test-conformance check format lint types layers docs benchmark world clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ test-faults: $(VENV)/installed-test ## read 300 times from a server that injects
 
 test-conformance: $(VENV)/installed-test ## have the harness judge all broken and all correct connectors of its corpus
 	SINGERKIT_CONFORMANCE=all SINGERKIT_MUTANTS=all $(BIN)/python -m pytest -n $(WORKERS) tests/conformance
+
+test-scaffold: $(VENV)/installed-test ## make, install, check and run new connectors of all kinds
+	$(BIN)/python tests/cookiecutter
 
 check: format-check lint types layers docs ## format, lint, types, layers, docs
 

@@ -20,8 +20,7 @@ from singerkit_testing.fake_server import FakeServer
 
 TEMPLATES = Path(__file__).parents[2] / "cookiecutter"
 RECORDINGS = TEMPLATES / "tap/{{cookiecutter.__project}}/recordings"
-#: Where runs begin: nowhere, at the recording's start date, in the middle, at the last record, and after all: that is what
-#: the conformance rules ask for.
+#: Where runs begin: nowhere, before all, in the middle, at the last record and after all: what the rules ask for.
 STARTS = [None, "2024-01-01T00:00:00Z", "2024-03-03T10:00:00Z", "2024-03-05T10:00:00Z", "2999-12-31T00:00:00Z"]
 PAGING = {"rest": ["none", "page", "offset", "cursor", "link", "next-url", "keyset"], "graphql": ["none", "cursor"]}
 

@@ -15,7 +15,7 @@ Test{{ cookiecutter.__class }} = get_tap_test_class({{ cookiecutter.__class }}, 
 
 def test_tables_are_streams() -> None:
     """Keys and types come from the database."""
-    orders = {{ cookiecutter.__class }}(config=CONFIG).streams["main-orders"]
+    orders = {{ cookiecutter.__class }}(config=CONFIG).streams["orders"]
     assert orders.primary_keys == ("id",)
     assert orders.schema["properties"]["updated_at"]["format"] == "date-time"
     records = [order for order in orders.get_records(None) if isinstance(order, dict)]

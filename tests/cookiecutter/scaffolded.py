@@ -1,0 +1,79 @@
+"""Scaffolded projects: which combinations of answers there are, and how one is judged."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from singerkit.scaffold.next_commands import next_commands
+from singerkit.scaffold.templates import Template
+
+Answers = dict[str, str]
+_WEB = {"tap": ("rest", "graphql"), "target": ("rest",)}
+
+
+def combinations(kind: str) -> list[Answers]:
+    """Give every combination of answers that makes sense."""
+    questions = [question for question in Template(kind).questions.values() if question.choices]
+    names = [question.name for question in questions]
+    products = itertools.product(*(question.choices for question in questions))
+    return [answers for values in products if _makes_sense(kind, answers := dict(zip(names, values, strict=True)))]
+
+
+def _makes_sense(kind: str, answers: Mapping[str, str]) -> bool:
+    is_web = answers.get("source") in _WEB.get(kind, ())
+    if not is_web and {answers.get("auth", "none"), answers.get("paging", "none")} != {"none"}:
+        return False
+    return answers.get("source") != "graphql" or answers["paging"] in ("none", "cursor")
+
+
+def covering(kind: str) -> list[Answers]:
+    """Choose combinations in which each two answers that go together do so at least once."""
+    left, chosen = {pair for answers in combinations(kind) for pair in _pairs(answers)}, []
+    while left:
+        best = max(combinations(kind), key=lambda answers: len(left & _pairs(answers)))
+        chosen.append(best)
+        left -= _pairs(best)
+    return chosen
+
+
+def _pairs(answers: Answers) -> set[tuple[tuple[str, str], ...]]:
+    return set(itertools.combinations(sorted(answers.items()), 2))
+
+
+def make(kind: str, answers: Mapping[str, str], name: str, folder: Path) -> Path:
+    """Make a project by the command line."""
+    options = [word for option, value in answers.items() for word in (f"--{option}", value)]
+    words = ["new", kind, "--name", name, *options, "--output", str(folder), "--no-input"]
+    run([sys.executable, "-m", "singerkit", *words], folder)
+    return folder / f"{kind}-{name}"
+
+
+def run(command: str | list[str], folder: Path, **environment: str) -> str:
+    """Run a command, which has to succeed; gives what it printed."""
+    words = ["bash", "-c", f"set -o pipefail; {command}"] if isinstance(command, str) else command
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env={**os.environ, **environment})
+    assert done.returncode == 0, (command, done.stdout[-4000:], done.stderr[-4000:])
+    return done.stdout
+
+
+def first_run(kind: str, answers: Mapping[str, str], project: Path) -> str:
+    """Give the command of the first run, without what finds the environment."""
+    return next_commands(kind, answers, project, has_uv=False)[1]
+
+
+def stored(project: Path) -> Iterator[dict[str, Any]]:
+    """Read what target-jsonl stored."""
+    for path in sorted((project / "output").rglob("*.jsonl")):
+        yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())
+
+
+def paths_of(projects: Iterable[Path]) -> str:
+    """Give what makes the packages of the projects importable."""
+    return os.pathsep.join(map(str, projects))

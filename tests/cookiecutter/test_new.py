@@ -1,0 +1,213 @@
+"""`singerkit new`: a sample of its projects; `make test-scaffold` installs and checks all combinations."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import scaffolded
+from click.testing import CliRunner
+
+import singerkit
+from singerkit.cli.commands.new import new
+from singerkit.scaffold.templates import Template
+from singerkit_testing.fake_server import FakeServer, Response
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = {
+    "rest": (
+        "tap",
+        {"source": "rest", "auth": "oauth-refresh", "paging": "next-url", "license": "MIT", "ci": "gitlab"},
+    ),
+    "graphql": ("tap", {"source": "graphql", "auth": "login", "paging": "cursor", "license": "none", "ci": "none"}),
+    "sql": ("tap", {"source": "sql"}),
+    "files": ("tap", {"source": "files"}),
+    "other": ("tap", {"source": "other"}),
+    "api": ("target", {"source": "rest", "auth": "basic"}),
+    "base": ("target", {"source": "sql"}),
+    "folder": ("target", {"source": "files"}),
+    "store": ("target", {"source": "other"}),
+    "mask": ("mapper", {}),
+}
+OTHERS = pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tip"], "did you mean 'tap'?"),
+        (["tap"], "--name is needed"),
+        (["tap", "--name", "Shop x"], "can't be a name"),
+        (["tap", "--name", "../shop"], "can't be a name"),
+        (["tap", "--name", "shop", "--source", "reset"], "did you mean 'rest'?"),
+        (["tap", "--name", "shop", "--source", "sql", "--auth", "bearer"], "only for --source rest or graphql"),
+        (["tap", "--name", "shop", "--source", "graphql", "--paging", "offset"], "none of cursor, none"),
+        (["target", "--name", "shop", "--paging", "page"], "no such choice"),
+        (["tap", "--name", "shop", "--license", "GPL"], "none of Apache-2.0"),
+        (["tap", "--name", "there"], "a 'tap-there' already"),
+        (["tap", "--name", "shop", "--output", "nowhere"], "no folder 'nowhere'"),
+    ],
+)
+
+
+@OTHERS
+def test_what_can_not_be_made_is_one_clear_error(words, said, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    Path("tap-there").mkdir()
+    done = CliRunner().invoke(new, words)
+    assert done.exit_code == 2
+    assert said in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["tap-there"]
+
+
+def test_without_cookiecutter_the_error_names_the_extra(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "cookiecutter.generate", None)
+    done = CliRunner().invoke(new, ["tap", "--name", "shop", "--output", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "pip install 'singerkit[scaffold]'" in caplog.text
+
+
+def test_questions_are_asked_in_the_terminal(tmp_path):
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "singerkit", "new", "tap", "--output", str(tmp_path), "--license", "none"]
+    with subprocess.Popen(words, stdin=theirs, stdout=subprocess.PIPE, text=True) as asking:
+        os.write(ours, b"crm\n2\nnonsense\napi-key\nnone\n3\n")  # name, source, auth twice, paging, CI
+        said = asking.communicate(timeout=60)[0]
+    os.close(ours)
+    os.close(theirs)
+    assert asking.returncode == 0
+    assert "GraphQL API" in said
+    assert "'nonsense' is none of them" in said
+    assert "Under which license" not in said
+    project = tmp_path / "tap-crm"
+    assert "GraphQLStream" in (project / "tap_crm/streams.py").read_text()
+    assert "X-Api-Key" in (project / "tap_crm/streams.py").read_text()
+    assert not any((project / name).exists() for name in ("LICENSE", ".github", ".gitlab-ci.yml"))
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("projects")
+    made = {}
+    for name, (kind, answers) in SAMPLE.items():
+        options = [word for option, value in answers.items() for word in (f"--{option}", value)]
+        done = CliRunner().invoke(new, [kind, "--name", name, *options, "--output", str(folder)])
+        assert done.exit_code == 0, done.output
+        made[name] = folder / f"{kind}-{name}"
+    return made
+
+
+def test_they_are_clean(sample):
+    folder = next(iter(sample.values())).parent
+    scaffolded.run([sys.executable, "-m", "ruff", "check", "."], folder)
+    scaffolded.run([sys.executable, "-m", "ruff", "format", "--check", "."], folder)
+    packages = [str(next(project.glob("*/__init__.py")).parent) for project in sample.values()]
+    scaffolded.run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / ".cache"), *packages], folder)
+
+
+def test_their_tests_pass(sample):
+    folder = next(iter(sample.values())).parent
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--import-mode=importlib",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+    ]
+    few = "not (TestTap or TestTarget or specification) or (TestTapRest and TAP-008)"
+    said = scaffolded.run(
+        [*words, f"--rootdir={folder}", "-k", few, "."], folder, PYTHONPATH=scaffolded.paths_of(sample.values())
+    )
+    assert " passed" in said
+
+
+@pytest.mark.parametrize("name", ["rest", "graphql", "sql", "files", "other"])
+def test_taps_run_to_a_target(sample, name):
+    project, (kind, answers) = sample[name], SAMPLE[name]
+    command = scaffolded.first_run(kind, answers, project)
+    python = f"'{sys.executable}'"
+    tools = f'tap-{name}() {{ {python} -m tap_{name} "$@"; }}; singerkit() {{ {python} -m singerkit "$@"; }}; '
+    said = scaffolded.run(tools + command, project)
+    assert list(scaffolded.stored(project))
+    assert '"bookmarks"' in said
+
+
+def test_every_combination_is_counted():
+    assert len(scaffolded.combinations("tap")) == (7 * 7 + 7 * 2 + 3) * 4 * 3
+    assert len(scaffolded.combinations("target")) == (4 + 3) * 4 * 3
+    assert len(scaffolded.combinations("mapper")) == 4 * 3
+    for kind in ("target", "mapper"):
+        seen = {pair for answers in scaffolded.covering(kind) for pair in scaffolded._pairs(answers)}
+        assert seen == {pair for answers in scaffolded.combinations(kind) for pair in scaffolded._pairs(answers)}
+
+
+def test_what_the_templates_repeat_is_true():
+    assert (ROOT / "cookiecutter/shared/apache-2.0.txt").read_text() == (ROOT / "LICENSE").read_text()
+    for kind in ("tap", "target", "mapper"):
+        document = json.loads((Template(kind).folder / "cookiecutter.json").read_text())
+        assert singerkit.__version__.startswith(document["_singerkit"] + ".")
+
+
+#: What an author changes in a scaffolded tap, so that it reads another API.
+EDITS = [
+    ('    records_jsonpath = "$.data[*]"', '    records_jsonpath = "$.tickets[*]"'),
+    ("class Orders(API):", "class Tickets(API):"),
+    ('    name = "orders"', '    name = "tickets"'),
+    ('    path = "/orders"', '    path = "/tickets.json"'),
+    (
+        'incremental = Incremental(param="updated_since")',
+        'incremental = Incremental(param="changed_from", format="date")',
+    ),
+    ('"updated_at"', '"changed"'),
+    ('        th.Property("customer_id", th.IntegerType),\n', '        th.Property("subject", th.StringType),\n'),
+    ('        th.Property("total", th.NumberType),\n', ""),
+    ('total_pages_at="$.meta.pages"', 'total_pages_at="$.pages"'),
+    ("import Customers, Orders", "import Tickets"),
+    ("return [Customers(self), Orders(self)]", "return [Tickets(self)]"),
+]
+TICKETS = [
+    {"id": number, "subject": f"No. {number}", "status": "open", "changed": f"2024-03-{number:02}T12:00:00Z"}
+    for number in range(1, 8)
+]
+
+
+def helpdesk(request):
+    if request.headers.get("authorization") != "Bearer s3cret" or request.path != "/tickets.json":
+        return None
+    found = [ticket for ticket in TICKETS if ticket["changed"] >= request.query.get("changed_from", "")]
+    first = (int(request.query["page"]) - 1) * 3
+    return Response({"tickets": found[first : first + 3], "pages": -(-len(found) // 3)})
+
+
+def test_a_tap_with_auth_pages_and_state_takes_fifteen_lines(tmp_path):
+    project = scaffolded.make("tap", {"source": "rest", "auth": "bearer", "paging": "page"}, "desk", tmp_path)
+    written = 0
+    for path in (project / "tap_desk/streams.py", project / "tap_desk/tap.py"):
+        before = path.read_text()
+        after = re.sub(r"class Customers\(API\):.*?\n\n\n", "", before, flags=re.DOTALL)
+        for old, new_text in EDITS:
+            after = after.replace(old, new_text)
+        path.write_text(after)
+        written += sum(line.startswith("+ ") for line in difflib.ndiff(before.splitlines(), after.splitlines()))
+    assert 10 <= written <= 15
+    with FakeServer(helpdesk) as server:
+        (project / "config.json").write_text(json.dumps({"api_url": server.url, "token": "s3cret"}))
+        first = records_of(project, {})
+        second = records_of(project, {"replication_key": "changed", "replication_key_value": "2024-03-06T12:00:00Z"})
+    assert [record["id"] for record in first] == [1, 2, 3, 4, 5, 6, 7]
+    assert [record["id"] for record in second] == [6, 7]
+
+
+def records_of(project, bookmark):
+    (project / "state.json").write_text(json.dumps({"bookmarks": {"tickets": bookmark}}))
+    words = [sys.executable, "-m", "tap_desk", "--config", "config.json", "--state", "state.json"]
+    messages = map(json.loads, scaffolded.run(words, project).splitlines())
+    return [message["record"] for message in messages if message["type"] == "RECORD"]
