@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 WORKERS ?= 2
 
-.PHONY: help demo test test-scaffold test-kill test-types test-faults test-conformance check format lint types layers docs benchmark world clean
+.PHONY: help demo test test-scaffold test-kill test-types test-faults test-conformance check format lint types layers docs benchmark world test-port clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -61,8 +61,11 @@ benchmark: $(VENV)/installed-test ## measure against singer-sdk, which it instal
 world: $(VENV)/installed-test ## check published connectors, and write the page about it; needs PostgreSQL and MySQL
 	$(BIN)/python tests/world $(NAMES)
 
+test-port: $(VENV)/installed-test ## port published connectors, run their tests before and after, and write the page about it
+	$(BIN)/python tests/compat $(NAMES)
+
 clean: ## remove everything that was made
-	rm -rf $(VENV) .demo .benchmarks .world docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .benchmarks .world .port docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and was not found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
