@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,17 +14,17 @@ import click
 import msgspec
 
 from singerkit.cli.run import boundary, write_stdout
+from singerkit.cli.workplace import workplace, workplace_options
 from singerkit.clock import utc_text
 from singerkit.errors import ConfigurationError
 from singerkit.protocol.codec import encode
-from singerkit.runner.project import Project, find_project, load_project
+from singerkit.runner.project import Project
 from singerkit.runner.state_changes import changes
 from singerkit.runner.state_edits import Edit, Editor, revision_of
 from singerkit.runner.state_files import States, exported, read_states, states_of_text
 from singerkit.runner.states import bookmarks_of, merged, names_streams
 from singerkit.runner.store.base import StateStore, StoredState
-from singerkit.runner.store.open import default_url, open_store
-from singerkit.telemetry.redact import escape_controls, redactor
+from singerkit.telemetry.redact import escape_controls
 
 _HELP = """Look at stored states, and change them.
 
@@ -55,12 +54,7 @@ class _Session:
         write_stdout("\n".join(line for edit in edits for line in _edit_lines(edit)))
 
 
-_OPTIONS = (
-    click.option("--project", "project_path", type=click.Path(path_type=Path), help="singer.toml, if not found above."),
-    click.option("--env", "environment", help="The environment of singer.toml to use."),
-    click.option("--state-url", help="The store: sqlite:///..., postgresql://..., s3://..., file:///..."),
-    click.option("--json", "as_json", is_flag=True, help="Write JSON, for scripts."),
-)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON, for scripts.")
 _FORCE = click.option("--force", is_flag=True, help="Take the state from a run that is using it; that run fails.")
 _REPLACE = click.option("--replace", is_flag=True, help="Put it in the place of a state that is there.")
 
@@ -78,35 +72,20 @@ def _command(name: str, *, changes_states: bool = False) -> Callable[[Callable[.
             **given: Any,
         ) -> None:
             def work() -> None:
-                with _session(project_path, environment, state_url, as_json=as_json, force=force) as session:
-                    function(session, **given)
+                with workplace(project_path, environment, state_url) as place:
+                    function(_Session(Editor(place.store, force), place.project, as_json), **given)
 
             sys.exit(boundary("singerkit", work))
 
         run.__doc__ = function.__doc__
         run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
-        for option in reversed((*_OPTIONS, _FORCE) if changes_states else _OPTIONS):
+        options = (_JSON, _FORCE) if changes_states else (_JSON,)
+        for option in reversed(options):
             run = option(run)
+        run = workplace_options(run)
         return state.command(name)(run)
 
     return decorate
-
-
-@contextmanager
-def _session(
-    project_path: Path | None, environment: str | None, state_url: str | None, *, as_json: bool, force: bool
-) -> Iterator[_Session]:
-    path = project_path or find_project()
-    if path is None and environment:
-        raise ConfigurationError("--env needs a singer.toml, and there is none in this folder or above")
-    project = load_project(path, environment) if path else None
-    if project is not None and not state_url:
-        redactor.add(project.state_secrets)
-    store = open_store(state_url or (project.state_url if project else default_url()))
-    try:
-        yield _Session(Editor(store, force), project, as_json)
-    finally:
-        store.close()
 
 
 @click.group("state", help=_HELP)
