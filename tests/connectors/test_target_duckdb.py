@@ -181,7 +181,8 @@ def test_values_are_not_in_errors(duck):
 def test_without_duckdb_the_error_says_how_to_get_it(duck, tmp_path):
     import subprocess
 
-    (tmp_path / "duckdb.py").write_text("raise ImportError")
+    for module in ("duckdb", "_duckdb"):
+        (tmp_path / f"{module}.py").write_text("raise ImportError")
     ended = subprocess.run(
         [*COMMAND[:2], f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {COMMAND[2]}", *duck.command()[3:]],
         input=json.dumps(schema()).encode() + b"\n",

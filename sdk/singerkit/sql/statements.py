@@ -36,7 +36,7 @@ def bound_rows(records: Sequence[Mapping[str, Any]], types: ColumnTypes) -> list
     become text too; instants come in UTC.
     """
     names = list(types)
-    columns = columns_of(records, names)  # type: ignore[arg-type]  # they are only read
+    columns = columns_of(records, names)
     bound = [_bound(values, types[name]) for name, values in zip(names, columns, strict=True)]
     return [dict(zip(names, row, strict=True)) for row in zip(*bound, strict=True)]
 
