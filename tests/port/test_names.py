@@ -38,6 +38,7 @@ USED = {
     "singer_sdk.helpers.conform": ["TypeConformanceLevel"],
     "singer_sdk.helpers.jsonpath": ["extract_jsonpath"],
     "singer_sdk.helpers.types": ["Auth", "Context", "Record"],
+    "singer_sdk.mapper": ["PluginMapper", "StreamMap"],
     "singer_sdk.mapper_base": ["InlineMapper"],
     "singer_sdk.metrics": ["Counter", "Metric", "Tag", "batch_counter", "http_request_counter"],
     "singer_sdk.pagination": [
@@ -54,9 +55,12 @@ USED = {
     "singer_sdk._singerlib.messages": ["RecordMessage", "SchemaMessage"],
     "singer_sdk.singerlib.encoding.base": ["SingerMessageType"],
     "singer_sdk.sinks": ["BatchSink", "RecordSink", "SQLSink", "Sink"],
+    "singer_sdk.sinks.sql": ["SQLSink"],
     "singer_sdk.sql": ["SQLConnector", "SQLSink", "SQLStream", "SQLTap", "SQLTarget"],
     "singer_sdk.sql.connector": ["FullyQualifiedName", "JSONSchemaToSQL", "SQLConnector", "SQLToJSONSchema"],
     "singer_sdk.sql.sink": ["SQLSink"],
+    "singer_sdk.sql.stream": ["SQLStream"],
+    "singer_sdk.sql.tap": ["SQLTap"],
     "singer_sdk.sql.target": ["SQLTarget"],
     "singer_sdk.streams": ["GraphQLStream", "RESTStream", "SQLStream", "Stream"],
     "singer_sdk.streams.core": [
@@ -64,6 +68,7 @@ USED = {
     ],
     "singer_sdk.streams.graphql": ["GraphQLStream"],
     "singer_sdk.streams.rest": ["HTTPRequest", "PageContext", "RESTStream"],
+    "singer_sdk.streams.sql": ["SQLStream"],
     "singer_sdk.tap_base": ["SQLTap", "Tap"],
     "singer_sdk.target_base": ["SQLTarget", "Target"],
     "singer_sdk.testing": ["SuiteConfig", "get_standard_tap_tests", "get_tap_test_class", "get_target_test_class"],

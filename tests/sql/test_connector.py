@@ -13,7 +13,6 @@ from sqlalchemy import types
 from sqlalchemy.dialects import postgresql as pg
 
 from singerkit.compat.overrides import SQL_CONNECTOR_OVERRIDES
-from singerkit.compat.sql_imports import SQL_IMPORTS
 from singerkit.errors import ConfigurationError, DataError, DiscoveryError, FatalSyncError
 from singerkit.sql.column_types import widest
 from singerkit.sql.connector import FullyQualifiedName, JSONSchemaToSQL, SQLConnector, SQLToJSONSchema
@@ -463,11 +462,3 @@ def test_a_database_that_is_not_there_is_a_discovery_error(tmp_path):
 def test_what_nothing_calls_is_refused(name):
     with pytest.raises(ConfigurationError, match=f"Mine.{name} would never be called"):
         type("Mine", (SQLConnector,), {name: lambda self: None})
-
-
-def test_every_known_import_has_a_place():
-    from importlib import import_module
-
-    for known, ours in SQL_IMPORTS.items():
-        module, _, name = ours.rpartition(".")
-        assert getattr(import_module(module), name).__name__ == known.rpartition(".")[2]
