@@ -1,9 +1,9 @@
 """The main job of singerkit, to watch: what ``make demo`` runs.
 
 1. Starts the demo's API: a real data set behind an API that behaves like the ones out there.
-2. Runs ``tap | target-duckdb`` and keeps the state that the target lets out.
-3. Lets the API change a few flights, and runs both again from that state: only what is new comes.
-4. Asks the database a question.
+2. Writes a ``singer.toml`` with one pipeline, and runs it: ``tap | target-duckdb``, supervised.
+3. Lets the API change a few flights, and runs it again: only what is new comes.
+4. Asks the database a question, and singerkit how the pipeline stands.
 
 Everything it writes is in ``.demo/``. Exits with 1 if a side fails, or if what arrived is not what was sent.
 """
@@ -18,17 +18,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.spinner import Spinner
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from pipeline import Meter, Outcome, Pipeline
 
 HERE = Path(__file__).resolve().parent
 TOKEN = "demo-token"
@@ -37,8 +34,6 @@ PAGE_SIZE = 5_000
 AMENDED = 25
 #: A page a second or two is refused, so that the demo shows what a tap does then.
 THROTTLE_EVERY = 41
-LIVE_EVERY_S = 0.125
-PLAIN_EVERY_S = 3.0
 
 QUESTION = """
     SELECT f.carrier__name AS airline,
@@ -102,64 +97,32 @@ def open_api(console: Console, options: argparse.Namespace) -> Iterator[DemoApi]
             process.terminate()
 
 
-def progress_table(meter: Meter, seconds: float) -> Table:
-    """Give what has gone by so far, a row for each stream."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_footer=True, footer_style="bold")
-    streams = list(meter.streams.items())
-    records, size = (sum(getattr(count, name) for _, count in streams) for name in ("records", "bytes"))
-    table.add_column("stream", "total", min_width=10)
-    table.add_column("records", f"{records:,}", justify="right", min_width=9)
-    table.add_column("records/s", f"{records / seconds:,.0f}", justify="right", min_width=9)
-    table.add_column("bytes", megabytes(size), justify="right", min_width=9)
-    for name, count in streams:
-        rate = count.records_per_s
-        table.add_row(name, f"{count.records:,}", "-" if rate is None else f"{rate:,.0f}", megabytes(count.bytes))
-    return table
+def load(console: Console, folder: Path) -> dict[str, Any]:
+    """Run the pipeline and give the record of the run: on a terminal with its live progress, else with its summary.
 
-
-def megabytes(size: int) -> str:
-    """Write a number of bytes for people."""
-    return f"{size / 1e6:,.1f} MB" if size >= 50_000 else f"{size / 1e3:,.1f} kB"
-
-
-def watch(pipeline: Pipeline, console: Console) -> None:
-    """Show the progress until the end: live on a terminal, else a line every few seconds."""
-    if not console.is_terminal:
-        while pipeline.is_running(PLAIN_EVERY_S):
-            counts = (f"{name} {count.records:,}" for name, count in list(pipeline.meter.streams.items()))
-            console.print(f"  {pipeline.seconds:4.0f} s  " + (", ".join(counts) or "no records yet"), soft_wrap=True)
-    else:
-        spinner = Spinner("dots")
-        with Live(console=console, transient=True, auto_refresh=False) as live:
-            while pipeline.is_running(LIVE_EVERY_S):
-                spinner.update(text=f"{pipeline.seconds:.1f} s")
-                live.update(Group(progress_table(pipeline.meter, pipeline.seconds), spinner), refresh=True)
-    console.print(progress_table(pipeline.meter, pipeline.seconds))
-
-
-def load(console: Console, folder: Path, state: Path | None = None) -> Outcome:
-    """Run the tap into the target and keep the last state.
-
-    Errors: `DemoError` when a side fails or no state came.
+    Errors: `DemoError` when the run fails.
     """
-    tap = ["demo/tap_flights.py", "--config", str(folder / "tap.json")]
-    tap += ["--state", str(state)] if state else []
-    target = ["target-duckdb", "--config", str(folder / "target.json")]
-    states = folder / "states.jsonl"
-    shown = f"""$ python {" ".join(tap)} |
-    singerkit {" ".join(target)} > {states}
-$ tail -n 1 {states} > {folder / "state.json"}
-"""
-    console.print(Text(shown, style="dim"), soft_wrap=True)
-    with Pipeline([sys.executable, *tap], [singerkit_command(), *target], folder) as pipeline:
-        watch(pipeline, console)
-        outcome = pipeline.outcome()
-    if outcome.failed:
-        raise DemoError("\n".join(failure_of(side, code, folder) for side, code in outcome.failed.items()))
-    if outcome.state is None:
-        raise DemoError("the target let no state out")
-    write_private(folder / "state.json", outcome.state)
-    return outcome
+    console.print(Text(f"$ cd {folder} && singerkit run flights\n", style="dim"), soft_wrap=True)
+    log = None if console.is_terminal else (folder / "run.log").open("ab")
+    done = subprocess.run([singerkit_command(), "run", "flights"], cwd=folder, env=environment(), stderr=log)
+    if log is not None:
+        log.close()
+        console.print(Text(singerkit(folder, "show", "latest")))
+    record: dict[str, Any] = json.loads(singerkit(folder, "show", "latest", "--json"))
+    if done.returncode:
+        raise DemoError(f"the run failed: {record['failure']}")
+    return record
+
+
+def singerkit(folder: Path, *words: str) -> str:
+    """Give what a command of singerkit writes."""
+    command = [singerkit_command(), *words]
+    return subprocess.run(command, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True).stdout
+
+
+def environment() -> dict[str, str]:
+    """Give the variables of the pipeline: singer.toml names the token, and does not hold it."""
+    return {**os.environ, "FLIGHTS_TOKEN": TOKEN}
 
 
 def singerkit_command() -> str:
@@ -171,32 +134,43 @@ def singerkit_command() -> str:
     return found
 
 
-def failure_of(side: str, code: int, folder: Path) -> str:
-    """Give a side's exit code and the end of its log, without what only informs."""
-    log = folder / f"{side}.log"
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    last_lines = [line for line in lines if " INFO " not in line][-8:]
-    return "\n".join([f"the {side} exited with {code}; the end of {log}:", *(f"  {line}" for line in last_lines)])
+PROJECT = """\
+# What `make demo` runs: cd here and try `singerkit run flights`, `singerkit status`, `singerkit state show flights`.
 
+[taps.tap-flights]
+command = [{python}, {tap}]
 
-def write_private(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON that only its owner can read: a config holds a token."""
-    temporary = path.with_suffix(".new")
-    temporary.touch(mode=0o600)
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+[taps.tap-flights.config]
+api_url = "{url}"
+api_token = "${{FLIGHTS_TOKEN}}"
+page_size = {page_size}
+# Nested objects become columns such as departure__delay_minutes.
+flattening_enabled = true
+flattening_max_depth = 1
+
+[targets.target-duckdb.config]
+path = "flights.duckdb"
+
+[pipelines.flights]
+tap = "tap-flights"
+target = "target-duckdb"
+stale_after = "1d"
+"""
 
 
 def prepare(folder: Path, api: DemoApi) -> None:
-    """Begin with an empty folder and the two configs."""
+    """Begin with a folder that has a project and nothing else of the demo's."""
     folder.mkdir(exist_ok=True)
-    for name in ("flights.duckdb", "flights.duckdb.wal", "state.json", "states.jsonl", "tap.log", "target.log"):
+    for name in ("flights.duckdb", "flights.duckdb.wal", "run.log", "status.html"):
         (folder / name).unlink(missing_ok=True)
-    # Nested objects become columns such as departure__delay_minutes.
-    flattening = {"flattening_enabled": True, "flattening_max_depth": 1}
-    tap = {"api_url": api.url, "api_token": TOKEN, "page_size": PAGE_SIZE, **flattening}
-    write_private(folder / "tap.json", tap)
-    write_private(folder / "target.json", {"path": str(folder / "flights.duckdb")})
+    shutil.rmtree(folder / ".singerkit", ignore_errors=True)
+    project = PROJECT.format(
+        python=json.dumps(sys.executable),
+        tap=json.dumps(str(HERE / "tap_flights.py")),
+        url=api.url,
+        page_size=PAGE_SIZE,
+    )
+    (folder / "singer.toml").write_text(project, encoding="utf-8")
 
 
 def query(folder: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -248,22 +222,32 @@ def demonstrate(console: Console, folder: Path, api: DemoApi) -> None:
     pages = api.statistics()
     console.print(f"\n[bold]2. The API amends {AMENDED} flights; the second run[/] goes on from the state\n")
     amended = api.amend(AMENDED)
-    second = load(console, folder, folder / "state.json")
+    second = load(console, folder)
     check(folder, pages["flights"], amended)
     console.print("\n[bold]3. The database[/] joins what came from three streams\n")
     console.print(answer_table(query(folder, QUESTION)))
+    console.print("\n[bold]4. How the pipeline stands[/], as text and as a page\n")
+    console.print(Text(singerkit(folder, "status")))
+    singerkit(folder, "status", "--html", "status.html")
     conclude(console, folder, first, second, amended, pages)
 
 
 def conclude(
-    console: Console, folder: Path, first: Outcome, second: Outcome, amended: int, pages: Mapping[str, int]
+    console: Console,
+    folder: Path,
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    amended: int,
+    pages: Mapping[str, int],
 ) -> None:
     """Say what was to be seen, in three lines, and where the files are."""
-    records = sum(count.records for count in first.meter.streams.values())
-    flights = second.meter.streams["flights"].records
-    all_flights = first.meter.streams["flights"].records
+    records = sum(counts["records"] for counts in first["streams"].values())
+    flights = second["streams"]["flights"]["records"]
+    all_flights = first["streams"]["flights"]["records"]
+    began, ended = (datetime.fromisoformat(first[name]) for name in ("started", "ended"))
+    seconds = (ended - began).total_seconds()
     lines = [
-        f"{records:,} records in {first.seconds:.0f} s; {pages['refused']} of {pages['requests']} requests were refused"
+        f"{records:,} records in {seconds:.0f} s; {pages['refused']} of {pages['requests']} requests were refused"
         " (429) and tried again.",
         f"The second run brought {flights:,} flights, not {all_flights:,}: {amended} amended, {flights - amended} at"
         " the bookmark.",
@@ -272,7 +256,7 @@ def conclude(
     console.print("\n[bold]What you just saw[/]")
     for line in lines:
         console.print(f"- {line}", highlight=False)
-    files = "flights.duckdb, state.json, configs and logs"
+    files = "singer.toml, flights.duckdb, and status.html to open in a browser"
     console.print(f"\nThe files are in {folder}/: {files}.", highlight=False)
 
 

@@ -45,12 +45,15 @@ def test_that_the_database_equals_the_source(demo):
     assert revised == 25
 
 
-def test_that_it_leaves_a_state_and_private_configs(demo):
-    folder, _ = demo
-    state = json.loads((folder / "state.json").read_text())
-    assert set(state["bookmarks"]) >= {"flights", "weather"}
-    assert (folder / "tap.json").stat().st_mode & 0o077 == 0
-    assert "Traceback" not in (folder / "tap.log").read_text() + (folder / "target.log").read_text()
+def test_that_it_leaves_a_project_that_goes_on(demo):
+    folder, shown = demo
+    state = subprocess.run(
+        [sys.executable, "-m", "singerkit", "state", "show", "flights"], cwd=folder, capture_output=True, text=True
+    )
+    assert set(json.loads(state.stdout)["bookmarks"]) >= {"flights", "weather"}
+    assert "demo-token" not in (folder / "singer.toml").read_text() + shown + (folder / "run.log").read_text()
+    assert "All pipelines are well" in (folder / "status.html").read_text()
+    assert "Traceback" not in (folder / "run.log").read_text()
 
 
 def test_that_what_stops_it_is_said_without_a_traceback(tmp_path):
