@@ -11,7 +11,7 @@ WORKERS ?= 2
 .PHONY: help demo test test-scaffold test-kill test-types test-faults test-conformance check format lint types layers docs benchmark world test-port clean
 
 help: ## list what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/installed-demo ## a tap reads a REST API, a target loads DuckDB, a second run reads only what is new
 	@$(BIN)/python demo/run.py
@@ -64,6 +64,23 @@ world: $(VENV)/installed-test ## check published connectors, and write the page 
 test-port: $(VENV)/installed-test ## port published connectors, run their tests before and after, and write the page about it
 	$(BIN)/python tests/compat $(NAMES)
 
+changelog-draft: $(VENV)/installed-release ## show what the fragments in changes/ say
+	@$(BIN)/towncrier build --draft --version next
+
+dist: $(VENV)/installed-release ## build the files of a release
+	@rm -rf dist
+	$(BIN)/python -m build
+
+release: $(VENV)/installed-release ## make a release: `make release VERSION=1.2.0`
+	@test -n "$(VERSION)" || { echo "say which: make release VERSION=1.2.0" >&2; exit 1; }
+	@test -z "$$(git status --porcelain)" || { echo "there are changes that are not committed" >&2; exit 1; }
+	sed -i 's/^__version__ = .*/__version__ = "$(VERSION)"/' sdk/singerkit/__init__.py
+	$(BIN)/towncrier build --yes --version $(VERSION)
+	$(MAKE) test check
+	git commit -am "Release $(VERSION)"
+	git tag -a "v$(VERSION)" -m "singerkit $(VERSION)"
+	@echo "Now push: git push origin main v$(VERSION)"
+
 clean: ## remove everything that was made
 	rm -rf $(VENV) .demo .benchmarks .world .port docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -91,4 +108,8 @@ $(VENV)/installed-check: $(VENV)/installed-test
 
 $(VENV)/installed-docs: $(VENV)/installed-demo
 	@$(INSTALL) --group docs
+	@touch $@
+
+$(VENV)/installed-release: $(VENV)/installed-demo
+	@$(INSTALL) --group release
 	@touch $@
