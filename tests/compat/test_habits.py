@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import requests
 from engine_runs import Stop, TapOutcome, within
 from pytest_httpserver import HTTPServer
 
@@ -99,3 +100,26 @@ def test_a_mapper_that_checks_its_messages_by_itself():
     mapper._assert_line_requires({"type": "RECORD", "stream": "a", "record": {}}, requires={"stream", "record"})
     with pytest.raises(InvalidInputLine, match="a RECORD has no record, stream"):
         mapper._assert_line_requires({"type": "RECORD"}, requires={"stream", "record"})
+
+
+class ReadingSession(requests.Session):
+    """Reads every answer, as sessions do that keep answers."""
+
+    def send(self, request, **options):
+        response = super().send(request, **options)
+        assert response.content
+        return response
+
+
+def test_an_answer_that_the_session_has_read_already(api):
+    api.expect_request("/read").respond_with_json([{"id": 1}, {"id": 2}])
+
+    class Read(RESTStream):
+        name, path, primary_keys = "read", "/read", ("id",)
+        url_base = f"http://127.0.0.1:{api.port}"
+        schema = th.PropertiesList(th.Property("id", th.IntegerType)).to_dict()
+        _requests_session = ReadingSession()
+
+    outcome = run(Read)
+    assert outcome.failure is None
+    assert outcome.ids("read") == [1, 2]

@@ -9,6 +9,7 @@ import pytest
 
 from singerkit import __version__
 from singerkit.errors import ConfigurationError
+from singerkit.port.bounds import excludes
 from singerkit.port.dependencies import Imported, port_pyproject
 from singerkit.port.requirements import is_old_requirement, new_requirement
 
@@ -123,3 +124,37 @@ def test_a_project_that_does_not_ask_for_it_stays_as_it_is(text: str) -> None:
 def test_what_is_not_toml_is_an_error_that_says_where() -> None:
     with pytest.raises(ConfigurationError, match=r"pyproject\.toml: .* line 1"):
         port_pyproject("[project\n", NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "is_excluded"),
+    [
+        ("~=2.31.0", True), ("==2.31.*", True),
+        ("==2.25.1", True), ("<2.32", True), ("<=2.31.9", True), ("~2.31", True),
+        (">=2.20,<2.30", True), ("^1.9", True), ("~=2.31", False), ("==2.*", False), ("==2.32.3", False), ("<3", False),
+        ("^2.25.1", False), ("~2", False), (">=2.31", False), ("*", False), ("!=2.31", False), ("^0.9", True),
+    ],
+)  # fmt: skip
+def test_whether_a_constraint_allows_what_singerkit_needs(constraint: str, is_excluded: bool) -> None:
+    assert excludes(constraint, (2, 32)) is is_excluded
+
+
+def test_a_pin_that_allows_nothing_which_singerkit_takes_is_raised() -> None:
+    project = """\
+        [project]
+        dependencies = ["singer-sdk", "requests[socks]==2.31.0 ; python_version < '4'", "click~=8.1", "other<1"]
+    """
+    made = ported(project)["project"]["dependencies"]
+    assert made[1:] == ["requests[socks]>=2.32; python_version < '4'", "click~=8.1", "other<1"]
+    poetry = """\
+        [tool.poetry.dependencies]
+        singer-sdk = "^0.40"
+        requests = "~=2.31.0"
+        SQLAlchemy = { version = "^1.4", optional = true }
+        [tool.poetry.dev-dependencies]
+        pytest = "^6.2.5"
+    """
+    made = ported(poetry)["tool"]["poetry"]
+    assert made["dependencies"]["requests"] == ">=2.32"
+    assert made["dependencies"]["SQLAlchemy"] == {"version": ">=2.0.30", "optional": True}
+    assert made["dev-dependencies"]["pytest"] == ">=8"

@@ -58,5 +58,17 @@ CAME_ALONG: Mapping[str, str] = {
     "yaml": "PyYAML>=6",
 }
 
+#: The oldest versions that singerkit takes of libraries that connectors ask for too.
+OLDEST: Mapping[str, tuple[int, ...]] = {
+    "click": (8, 1),
+    "msgspec": (0, 20),
+    "pyarrow": (15,),
+    "pytest": (8,),
+    "python-dotenv": (1, 0),
+    "requests": (2, 32),
+    "sqlalchemy": (2, 0, 30),
+    "urllib3": (2, 0),
+}
+
 #: What singerkit brings by itself, by the module that is imported.
 BROUGHT = frozenset({"backoff", "click", "dotenv", "jsonpath", "msgspec", "requests", "rich", "urllib3"})

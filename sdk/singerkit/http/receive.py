@@ -61,7 +61,8 @@ def _body_pieces(response: requests.Response, exchange: Exchange, deadline: floa
             wire_size += len(piece)
             yield piece
 
-    if hasattr(raw, "stream"):
+    was_read = getattr(response, "_content_consumed", False)  # by what keeps answers, requests-cache for one
+    if hasattr(raw, "stream") and not was_read:
         pieces = decompressed(from_the_wire(), response.headers.get("Content-Encoding", ""))
     else:  # an author's adapter may answer by itself
         pieces = response.iter_content(WIRE_BYTES)

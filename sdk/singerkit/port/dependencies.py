@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from singerkit.compat.packages import BROUGHT, CAME_ALONG, EXTRAS_OF_NAMES, NEW, OLD, PYTHON
+from singerkit.compat.packages import BROUGHT, CAME_ALONG, EXTRAS_OF_NAMES, NEW, OLD, OLDEST, PYTHON
 from singerkit.errors import ConfigurationError
+from singerkit.port.bounds import excludes
 from singerkit.port.requirements import AT_LEAST, is_old_requirement, name_of, new_extras, new_requirement, normalized
 
 _LOWER_BOUND = re.compile(r"(>=|\^|~=|~)\s*3\.(\d+)(\.\d+)*")
+_EXTRAS = re.compile(r"\[[^\]]*\]")
 _ANY_OLD = re.compile(r"\bsinger_sdk\b")
 
 
@@ -91,10 +93,27 @@ def _port_list(items: MutableSequence[Any], imported: Imported) -> None:
     for index, item in enumerate(items):
         if isinstance(item, str) and is_old_requirement(item):
             items[index] = new_requirement(item, imported.extras)
+        elif isinstance(item, str) and (raised := _raised(name_of(item), item.partition(";")[0])):
+            extras = _EXTRAS.search(item)
+            marker = item.partition(";")[2]
+            items[index] = f"{name_of(item)}{extras[0] if extras else ''}{raised}{marker and ';' + marker}"
+
+
+def _raised(name: str, constraint: str) -> str | None:
+    """Give the constraint to replace one that allows no version which singerkit takes; ``None``: it may stay."""
+    oldest = OLDEST.get(name)
+    if oldest is None or not excludes(constraint, oldest):
+        return None
+    return f">={'.'.join(map(str, oldest))}"
 
 
 def _port_table(table: MutableMapping[str, Any], imported: Imported) -> None:
     """Replace the entry in its place: the order is the author's."""
+    for name, value in table.items():
+        if isinstance(value, str) and (raised := _raised(normalized(name), value)):
+            table[name] = raised
+        elif isinstance(value, MutableMapping) and (raised := _raised(normalized(name), str(value.get("version", "")))):
+            value["version"] = raised
     if OLD not in table:
         return
     given = table[OLD]
