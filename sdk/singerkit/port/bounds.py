@@ -10,7 +10,7 @@ _CLAUSE = re.compile(r"(===?|~=|<=?|\^|~)\s*v?(\d+(?:\.\d+)*)(\.\*)?")
 
 def excludes(constraint: str, oldest: tuple[int, ...]) -> bool:
     """Tell whether a constraint allows nothing as new as ``oldest``."""
-    return any(_is_below(*clause, oldest) for clause in _CLAUSE.findall(constraint))
+    return any(_is_below(operator, text, star, oldest) for operator, text, star in _CLAUSE.findall(constraint))
 
 
 def _is_below(operator: str, text: str, star: str, oldest: tuple[int, ...]) -> bool:
