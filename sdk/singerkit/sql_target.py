@@ -13,13 +13,13 @@ from singerkit.errors import ConfigurationError, SingerKitError
 from singerkit.sinks.hook_loading import HookTables
 from singerkit.sinks.sql import SQLSink
 from singerkit.sql.tables import APPEND, EVOLVE, FREEZE, IGNORE, OVERWRITE, UPSERT, Database, Table
-from singerkit.sql.waiting import Waiting
 from singerkit.targets import Target
 
 if TYPE_CHECKING:
     from singerkit.sql.connector import SQLConnector
     from singerkit.sql.dialect import Dialect
     from singerkit.sql.state_table import StateTable
+    from singerkit.sql.waiting import Waiting
 
 _DATABASE_HOOKS = ("open_dialect", "open_database", "open_table")
 
@@ -88,7 +88,7 @@ class SQLTarget(Target):
         self._database: Database | None = None
         self._tables: dict[str, tuple[Table, Lock]] = {}
         #: The rows that wait for their state, where the state is kept in the database.
-        self.waiting = Waiting() if self.config.get("state_key") else None
+        self.waiting = _waiting() if self.config.get("state_key") else None
         if self.waiting is not None and self.config.get("load_method") == OVERWRITE:
             raise ConfigurationError(
                 "state_key: a table that is loaded anew in every run has no use for a state: remove it, or set "
@@ -208,6 +208,12 @@ class SQLTarget(Target):
 
         Errors: ``ConfigurationError`` naming the setting.
         """
+
+
+def _waiting() -> Waiting:
+    from singerkit.sql.waiting import Waiting  # few targets keep states, and its imports take time
+
+    return Waiting()
 
 
 def path_in(config: Any, *names: str) -> str:
