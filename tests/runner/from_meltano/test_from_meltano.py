@@ -257,6 +257,7 @@ def test_without_jobs_each_tap_gets_a_pipeline_to_the_only_target(tmp_path):
     ("text", "message"),
     [
         ("a: [", "meltano.yml is not valid YAML at line 1"),
+        ("plugins: {extractors: [{name: a, select: x}]}", "plugins.extractors[0].select: has to be array or null"),
         ("- a", "meltano.yml is no Meltano project: it has to hold a mapping"),
         (None, "meltano.yml can't be read: No such file or directory"),
     ],
@@ -269,3 +270,42 @@ def test_what_is_no_project_is_an_error_and_nothing_is_written(tmp_path, text, m
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "singer.toml").exists()
+
+
+SECRETS = """\
+env: {API_TOKEN: env-canary, PLAIN: shown}
+plugins:
+  extractors:
+  - name: tap-a
+    pip_url: git+https://user:git-canary@example.com/tap-a.git other @ git+https://t-canary@example.com/o.git
+    env: {SOME_PASSWORD: var-canary}
+    config:
+      database: postgresql://me:url-canary@host/db
+      auth: {token: nested-canary, user: me}
+      accounts: [{name: a, password: list-canary}]
+      header: $API_TOKEN $PLAIN
+      use_token: true
+  loaders: [{name: target-jsonl}]
+"""
+
+
+def test_no_secret_gets_into_the_new_file(tmp_path):
+    (tmp_path / "meltano.yml").write_text(SECRETS)
+    done = singerkit(tmp_path, "init", "--from", "meltano.yml")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "singer.toml").read_text()
+    assert "canary" not in text + done.stdout
+    tap = tomllib.loads(text)["taps"]["tap-a"]
+    assert tap["package"] == [
+        "git+https://${TAP_A_PACKAGE}@example.com/tap-a.git",
+        "other @ git+https://${TAP_A_PACKAGE_1}@example.com/o.git",
+    ]
+    assert tap["environment"] == {"SOME_PASSWORD": "${SOME_PASSWORD}"}
+    assert tap["config"] == {
+        "database": "${TAP_A_DATABASE}",
+        "auth": {"token": "${TAP_A_AUTH_TOKEN}", "user": "me"},
+        "accounts": [{"name": "a", "password": "${TAP_A_ACCOUNTS_0_PASSWORD}"}],
+        "header": "${API_TOKEN} ${PLAIN:-shown}",
+        "use_token": True,
+    }
+    assert "meltano.yml:9: tap-a.config.auth.token: a secret: set TAP_A_AUTH_TOKEN" in done.stdout

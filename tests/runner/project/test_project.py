@@ -69,6 +69,7 @@ config = { api_url = "https://base.example.com", page_size = 10 }
 tap_config = { page_size = 500 }
 select = []
 """
+PIPELINE = '[taps.tap-csv]\n[targets.target-jsonl]\n[pipelines.p]\ntap = "tap-csv"\ntarget = "target-jsonl"\n'
 VARIABLES = {"SHOP_KEY": "s3cret-key", "HOOK": "h00k", "STATE_PASSWORD": "pa55"}
 
 
@@ -167,6 +168,10 @@ def test_a_pipeline_needs_only_its_own_variables(project):
     assert project(text + other).job("p").tap.config is None
 
 
+def test_variables_of_the_shell_are_not_withheld(project):
+    assert project(f"{PIPELINE}after = ['dbt --key ${{DBT_KEY}}']\n").job("p").withheld == frozenset()
+
+
 def test_connectors_inherit(project):
     loaded = project(
         '[taps.a]\ncommand = "tap-csv"\nconfig = { x = 1, y = { z = 2 } }\n'
@@ -213,9 +218,6 @@ def test_a_program_is_looked_for_on_path_beside_python_and_among_those_that_come
     assert loaded.program("taps", "tap-csv").argv == (str(on_path),)
 
 
-PIPELINE = '[taps.tap-csv]\n[targets.target-jsonl]\n[pipelines.p]\ntap = "tap-csv"\ntarget = "target-jsonl"\n'
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -232,6 +234,7 @@ PIPELINE = '[taps.tap-csv]\n[targets.target-jsonl]\n[pipelines.p]\ntap = "tap-cs
         (PIPELINE.replace('"tap-csv"', '"tap-cvs"'), "singer.toml:4: pipelines.p.tap: there is no tap 'tap-cvs'; did"),
         (PIPELINE.replace('target = "target-jsonl"', ""), "singer.toml:3: pipelines.p.target: is required"),
         (f"{PIPELINE}mappers = ['m']", "singer.toml:6: pipelines.p.mappers: there is no mapper 'm'"),
+        ("env.x.taps.a.package = 'b'", "singer.toml:1: env.x.taps.a.package: what is installed is the same in every"),
         ("[notify.x]", "singer.toml:1: notify.x: needs either a `url` or a `command`"),
         ("[notify.x]\non = ['failed']\nurl = 'u'", "singer.toml:2: notify.x.on[0]: has to be one of"),
         ("[taps.a]\ninherits = 'b'", "singer.toml:2: taps.a.inherits: there is no 'b'"),

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from singerkit.config.secrets import looks_secret
+from singerkit.config.secrets import looks_secret, secret_values
 from singerkit.runner.from_meltano.references import References, reference_to
 from singerkit.runner.from_meltano.source import KINDS, Located, MeltanoSource
 
@@ -80,7 +80,7 @@ class Connectors:
         executable = plugin.get("executable") or ("" if parent else definition.get("executable") or "")
         table: dict[str, Any] = {"inherits": parent["name"]} if parent else {}
         if address:
-            words = [str(self._references(plugin, f"{name}.pip_url").convert(word)) for word in _requirements(address)]
+            words = [self._address(plugin, word, number) for number, word in enumerate(_requirements(address))]
             table["package"] = words[0] if len(words) == 1 else words
         elif not parent:
             why = f"no pip_url is known, so the program '{executable or name}' is looked for on PATH"
@@ -94,9 +94,29 @@ class Connectors:
         elif parent and not executable:
             table["command"] = self._command_of(kind, parent)
         if isinstance(plugin.get("env"), dict):
-            texts = {key: _text(value) for key, value in plugin["env"].items() if value is not None}
-            table["environment"] = self._references(plugin, f"{name}.env").convert(texts)
+            table["environment"] = self.environment(plugin)
         return table
+
+    def environment(self, owner: Located) -> dict[str, str]:
+        """Give the variables that a plugin gets; a secret becomes a reference to the variable itself."""
+        texts = {key: _text(value) for key, value in owner["env"].items() if value is not None}
+        found: dict[str, str] = self._references(owner, f"{owner['name']}.env").convert(texts)
+        for key, text in texts.items():
+            if _is_secret(key, text) and "$" not in text:
+                self._leave(owner, "env", f"{owner['name']}.env.{key}", "a secret: set it in .env or the environment")
+                found[key] = reference_to(key)
+        return found
+
+    def _address(self, plugin: Located, requirement: str, number: int) -> str:
+        """Give a requirement; a password or token in an address becomes a reference."""
+        converted = str(self._references(plugin, f"{plugin['name']}.pip_url").convert(requirement))
+        found = _CREDENTIALS.search(converted)
+        if found is None or found[1] == "git" or "$" in found[1]:
+            return converted
+        variable = _variable(plugin["name"], f"package_{number}" if number else "package")
+        why = f"credentials: set {variable} in .env or the environment"
+        self._leave(plugin, "pip_url", f"{plugin['name']}.pip_url", why)
+        return converted.replace(found[0], f"://{reference_to(variable)}@")
 
     def _command_of(self, kind: str, plugin: Located) -> str:
         if (parent := self.parent(kind, plugin)) and not plugin.get("executable"):
@@ -120,13 +140,30 @@ class Connectors:
     def _value(
         self, name: str, owner: Located, config: Mapping[str, Any], key: str, value: Any, setting: Mapping[str, Any]
     ) -> Any:
-        is_secret = setting.get("kind") == "password" or setting.get("sensitive") or looks_secret(key)
-        if is_secret and isinstance(value, str | int) and "$" not in str(value):
-            variable = _variable(name, key)
-            place = config if isinstance(config, Located) else owner
-            self._leave(place, key, f"{name}.config.{key}", f"a secret: set {variable} in .env or the environment")
-            return reference_to(variable)
+        """Give a setting's value; secrets in it, at any depth, become references."""
+        if isinstance(value, dict):
+            return {
+                member: self._value(name, owner, value, f"{key}.{member}", part, {})
+                for member, part in value.items()
+                if part is not None
+            }
+        if isinstance(value, list):
+            return [
+                self._value(name, owner, config, f"{key}.{index}", item, setting)
+                for index, item in enumerate(value)
+                if item is not None
+            ]
+        is_secret = setting.get("kind") == "password" or setting.get("sensitive") or _is_secret(key, value)
+        if is_secret and not isinstance(value, bool) and "$" not in str(value):
+            return self._secret(name, owner, config, key)
         return self._references(owner, f"{name}.config.{key}").convert(value, str(setting.get("kind") or ""))
+
+    def _secret(self, name: str, owner: Located, holder: Mapping[str, Any], key: str) -> str:
+        variable = _variable(name, key)
+        known = holder if isinstance(holder, Located) and holder.lines else owner
+        place = key if key in known.lines else key.rpartition(".")[2]
+        self._leave(known, place, f"{name}.config.{key}", f"a secret: set {variable} in .env or the environment")
+        return reference_to(variable)
 
     def _add_settings(self, kind: str, plugin: Located, table: dict[str, Any]) -> None:
         """Add what Meltano gives without being told in the config: defaults, and what variables hold."""
@@ -221,21 +258,30 @@ class Connectors:
         def unknown(variable: str) -> None:
             self._leave(owner, what.split(".")[-1], what, f"{variable} is Meltano's own: set it, or write the value")
 
-        return References(self._source.env, unknown)
+        return References(
+            {key: value for key, value in self._source.env.items() if not _is_secret(key, value)}, unknown
+        )
+
+
+_CREDENTIALS = re.compile(r"://([^/@\s]+)@")
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    """Tell by its name, or by a password in a URL, whether a value must not be shown."""
+    return looks_secret(name) or bool(secret_values({"x": value}, {}))
 
 
 def _requirements(address: str) -> list[str]:
-    """Split what pip is given into requirements: options of pip stay with what follows them."""
-    words = shlex.split(address)
-    if len(words) > 1 and words[1] == "@":  # NAME @ URL
-        return [" ".join(words[:3]), *words[3:]]
-    joined: list[str] = []
-    for word in words:
-        if joined and joined[-1] in ("-e", "--editable"):
-            joined[-1] += f" {word}"
+    """Split what pip is given into requirements: ``NAME @ URL``, ``-e PATH`` and ``NAME ; CONDITION`` are one each."""
+    requirements: list[str] = []
+    is_joined = False
+    for word in shlex.split(address):
+        if requirements and (is_joined or word in ("@", ";")):
+            requirements[-1] += f" {word}"
         else:
-            joined.append(word)
-    return joined
+            requirements.append(word)
+        is_joined = word in ("@", "-e", "--editable") or ";" in requirements[-1]
+    return requirements
 
 
 def _variable(plugin: str, setting: str) -> str:

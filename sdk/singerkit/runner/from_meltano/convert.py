@@ -79,7 +79,7 @@ def _environment(environment: Located, connectors: Connectors, leave: Any) -> di
             over = connectors.config(kind, plugin["name"], plugin, plugin.get("config") or {})
             over |= connectors.extras(plugin["name"], plugin) if kind == "extractors" else {}
             if isinstance(plugin.get("env"), dict):
-                over["environment"] = {key: str(value) for key, value in plugin["env"].items()}
+                over["environment"] = connectors.environment(plugin)
             found.setdefault(KINDS[kind], {})[plugin["name"]] = over
     for key in sorted(environment.keys() - {"name", "config", "annotations"}):
         why = "set these variables where it runs" if key == "env" else "name the states yourself, with `state_key`"

@@ -8,7 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from singerkit.errors import ConfigurationError, MissingExtraError
+from singerkit.config.problems import config_problems
+from singerkit.errors import ConfigurationError, ConfigValidationError, MissingExtraError
+from singerkit.runner.from_meltano.form import FORM
 
 KINDS = {"extractors": "taps", "loaders": "targets", "mappers": "mappers"}
 
@@ -132,4 +134,6 @@ def _read(path: Path) -> Located:
         raise ConfigurationError(f"{path} is not valid YAML{line}: {getattr(error, 'problem', '') or error}") from None
     if not isinstance(document, Located):
         raise ConfigurationError(f"{path} is no Meltano project: it has to hold a mapping")
+    if problems := config_problems(document, FORM):
+        raise ConfigValidationError(f"{path} is not a Meltano project as we know it:", errors=problems)
     return document

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,14 +116,30 @@ class Interpolation:
 
 def variables_in(value: Any) -> frozenset[str]:
     """Give the names of the variables that a value, be it nested, refers to."""
-    if isinstance(value, dict):
-        return frozenset[str]().union(*map(variables_in, value.values()))
-    if isinstance(value, list):
-        return frozenset[str]().union(*map(variables_in, value))
-    if not isinstance(value, str):
-        return frozenset()
-    found = (_REFERENCE.fullmatch(token[1]) for token in _TOKEN.finditer(value) if token[2])
-    return frozenset(reference["name"] for reference in found if reference)
+    return frozenset(reference["name"] for reference in _references_in(value))
+
+
+def required_variables_in(value: Any) -> frozenset[str]:
+    """Give the names of those that have no default somewhere, so that they have to be set."""
+    return frozenset(reference["name"] for reference in _references_in(value) if not reference["has_default"])
+
+
+def files_in(value: Any) -> frozenset[str]:
+    """Give the paths of the files that a value, be it nested, refers to, as they are written."""
+    return frozenset(inner.removeprefix("file:") for inner in _inner_texts(value) if inner.startswith("file:"))
+
+
+def _references_in(value: Any) -> Iterator[re.Match[str]]:
+    return filter(None, map(_REFERENCE.fullmatch, _inner_texts(value)))
+
+
+def _inner_texts(value: Any) -> Iterator[str]:
+    """Give what is between the braces of each reference."""
+    if isinstance(value, dict | list):
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from _inner_texts(member)
+    elif isinstance(value, str):
+        yield from (token[1] for token in _TOKEN.finditer(value) if token[2])
 
 
 _FORMS = "it may be ${NAME}, ${NAME:-default}, ${NAME:integer|number|boolean|json} or ${file:path}"

@@ -36,8 +36,10 @@ def read_settings(path: Path, environment: str | None) -> Reading:
     """
     source = Source.read(path)
     tree = source.parse()
-    variables = variables_in(tree)
     _check_form(tree, source)
+    variables = variables_in([_without_shell_commands(settings) for settings in (tree, *tree.get("env", {}).values())])
+    if problems := [*_package_problems(tree, source)]:
+        raise _invalid(path, problems)
     chain = _environments(tree, source, environment)
     for name in chain:
         tree = merged(tree, {key: value for key, value in tree["env"][name].items() if key != "inherits"})
@@ -65,6 +67,25 @@ def _check_form(tree: Tree, source: Source) -> None:
         raise _invalid(
             source.path, [f"{source.path}:{number}: {line}" for number, line in placed] or [str(error)]
         ) from None
+
+
+def _without_shell_commands(tree: Tree) -> Tree:
+    """Leave out what a shell looks up, not we: the steps that follow a run."""
+    pipelines = tree.get("pipelines", {}).values()
+    ours = [{key: value for key, value in pipeline.items() if key != "after"} for pipeline in pipelines]
+    return {**{key: value for key, value in tree.items() if key not in ("env", "pipelines")}, "pipelines": ours}
+
+
+def _package_problems(tree: Tree, source: Source) -> Iterator[str]:
+    """Refuse packages in environments: there is one lock file, and one installation of each connector."""
+    for environment, settings in tree.get("env", {}).items():
+        for kind in KINDS:
+            for name, connector in settings.get(kind, {}).items():
+                for key in ("package", "python"):
+                    if key in connector:
+                        path = ("env", environment, kind, name, key)
+                        what = "what is installed is the same in every environment: write it in another connector"
+                        yield f"{source.place(path)}: {'.'.join(path)}: {what}"
 
 
 def _environments(tree: Tree, source: Source, name: str | None) -> list[str]:
