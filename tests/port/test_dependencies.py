@@ -158,3 +158,15 @@ def test_a_pin_that_allows_nothing_which_singerkit_takes_is_raised() -> None:
     assert made["dependencies"]["requests"] == ">=2.32"
     assert made["dependencies"]["SQLAlchemy"] == {"version": ">=2.0.30", "optional": True}
     assert made["dev-dependencies"]["pytest"] == ">=8"
+
+
+def test_a_project_whose_dependencies_stand_elsewhere() -> None:
+    text = """\
+        [project]
+        name = "tap-x"
+        dynamic = ["dependencies"]
+        [project.optional-dependencies]
+        dev = ["singer-sdk"]
+    """
+    made = ported(text, modules="pendulum", test_names="SuiteConfig")
+    assert made["project"]["optional-dependencies"]["dev"] == [f"singerkit{OURS}"]

@@ -138,3 +138,11 @@ def test_a_folder_without_a_connector_is_an_error_and_no_traceback(name: str, tm
     assert (done.returncode, done.stdout) == (2, "")
     assert "name the" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_in_another_encoding_is_an_error_and_nothing_is_written(connector: Path) -> None:
+    (connector / "pyproject.toml").write_bytes(PYPROJECT.encode() + b"# \xe9\n")
+    before = (connector / "tap_x" / "tap.py").read_text()
+    done = run(connector)
+    assert done.exit_code == 2
+    assert (connector / "tap_x" / "tap.py").read_text() == before

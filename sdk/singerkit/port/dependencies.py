@@ -156,7 +156,7 @@ def _add_undeclared(document: Any, requirements: Sequence[str]) -> None:
         listed.extend(requirements)
         return
     table = _at(document, "tool", "poetry", "dependencies")
-    for requirement in requirements:
+    for requirement in requirements if table is not None else ():
         name = name_of(requirement)
         table[name] = requirement[len(name) :]
 
@@ -173,7 +173,7 @@ def _add_testing(document: Any, lists: Sequence[Any], tables: Sequence[Any], imp
         table = _at(document, "tool", "poetry", "dependencies")
         table[NEW] = _poetry_requirement(_extras_in(table[NEW]) | {"testing"} if NEW in table else {"testing"})
     else:
-        items = _at(document, "project", "dependencies")
+        items = _at(document, "project", "dependencies") or []
         for index, item in enumerate(items):
             if name_of(str(item)) == NEW:
                 items[index] = _with_testing(str(item))

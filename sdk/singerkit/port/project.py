@@ -126,13 +126,13 @@ class _Reading:
     def _port_pyproject(self, path: Path) -> None:
         before = path.read_bytes()
         imported = Imported(frozenset(self._modules), frozenset(self._names), frozenset(self._test_names))
-        after = port_pyproject(before.decode("utf-8"), imported).encode("utf-8")
+        after = port_pyproject(_text_of(before, path), imported).encode("utf-8")
         self.asks_anew = after != before
         self._change(path, path.name, before, after)
 
     def _port_requirements(self, path: Path) -> None:
         before = path.read_bytes()
-        lines = before.decode("utf-8").splitlines(keepends=True)
+        lines = _text_of(before, path).splitlines(keepends=True)
         after = "".join(
             new_requirement(line.strip()) + "\n" if is_old_requirement(line.strip()) else line for line in lines
         )
@@ -141,6 +141,13 @@ class _Reading:
     def _change(self, path: Path, name: str, before: bytes, after: bytes) -> None:
         if after != before:
             self.changes.append(Change(path, name, before, after))
+
+
+def _text_of(content: bytes, path: Path) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"'{path.name}' is not UTF-8, so it can't be rewritten: save it as UTF-8") from None
 
 
 def _python_files(folder: Path) -> Iterator[Path]:
