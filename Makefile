@@ -64,6 +64,9 @@ world: $(VENV)/installed-test ## check published connectors, and write the page 
 test-port: $(VENV)/installed-test ## port published connectors, run their tests before and after, and write the page about it
 	$(BIN)/python tests/compat $(NAMES)
 
+test-scale-out: $(VENV)/installed-test ## run 200 units on a Dask cluster of 4 processes whose workers and driver are killed
+	SINGERKIT_SCALE_OUT_UNITS=200 SINGERKIT_SCALE_OUT_WORKERS=4 $(BIN)/python -m pytest tests/runner/test_scale_out.py -m kill
+
 changelog-draft: $(VENV)/installed-release ## show what the fragments in changes/ say
 	@$(BIN)/towncrier build --draft --version next
 

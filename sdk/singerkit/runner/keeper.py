@@ -24,7 +24,9 @@ LEASE_S = 60.0
 LEASE_VARIABLE = "SINGERKIT_LEASE_SECONDS"
 _RENEWALS_IN_A_LEASE = 4
 _LOOK_AGAIN_S = 0.5
-_PERSIST_EVERY_S = 5.0
+#: A long run persists less often, so that its states do not fill the history: never more than half a minute is redone.
+_PERSIST_EVERY_S = (5.0, 30.0)
+_SLOWER_AFTER_S = 300.0
 
 
 class Keeper:
@@ -46,6 +48,7 @@ class Keeper:
         #: What the store holds.
         self.stored = store.get(key)
         self._renewed = monotonic()
+        self._began = monotonic()
         self._persisted = 0.0
         self._pending: dict[str, Any] | None = None
 
@@ -61,9 +64,13 @@ class Keeper:
     def tick(self, progress: Progress) -> None:
         """Keep lease and state, show progress."""
         self.keep_lease()
-        if self._pending is not None and monotonic() - self._persisted > _PERSIST_EVERY_S:
+        if self._pending is not None and monotonic() - self._persisted > self._persist_every_s:
             self.persist()
         self._listener.progress(progress)
+
+    @property
+    def _persist_every_s(self) -> float:
+        return _PERSIST_EVERY_S[monotonic() - self._began > _SLOWER_AFTER_S]
 
     def acknowledge(self, state: dict[str, Any]) -> None:
         """Note a state to persist."""
