@@ -2,8 +2,8 @@
 
 singerkit is built into a wheel, and the wheel makes each project in a virtual environment of its own: linted,
 type-checked, tested, and run as its README says. Every two answers that go together are in at least one project; the
-full product has nearly 900. The conformance suite takes most of the time, so of projects that differ only in license and
-CI one runs it; with SINGERKIT_SCAFFOLD=all every project does. SINGERKIT_SCAFFOLD=5 takes every fifth project.
+full product has nearly 900. The conformance suite takes most of the time: it is run for each kind of credentials and of
+pages once; with SINGERKIT_SCAFFOLD=all by every project. SINGERKIT_SCAFFOLD=5 takes every fifth project.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def main() -> int:
             except AssertionError as error:
                 failed, outcome = failed + 1, f"FAILED {error}"
             shutil.rmtree(place)
+            took = time.monotonic() - began
             print(
-                f"{number}/{len(planned)} {kind} {' '.join(answers.values())} {time.monotonic() - began:.0f} s {outcome}",
+                f"{number}/{len(planned)} {kind} {' '.join(answers.values())} {took:.0f} s {outcome}",
                 flush=True,
             )
     print(f"{len(planned) - failed} passed, {failed} failed")

@@ -36,5 +36,7 @@ def make_databases():
 
 if RECORDINGS.is_dir():
     gather_recordings()
+    if {{ "True" if cookiecutter.get("_openapi") else "False" }}:
+        shutil.rmtree(RECORDINGS)  # its answers are of another API
 remove_empty()
 make_databases()

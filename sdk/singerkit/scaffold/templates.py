@@ -60,8 +60,8 @@ class Template:
             if not name.startswith("_")
         }
 
-    def make(self, answers: Mapping[str, str], parent: Path) -> Path:
-        """Make a project in a folder of its own; gives that folder.
+    def make(self, answers: Mapping[str, str], parent: Path, extras: Mapping[str, Any] | None = None) -> Path:
+        """Make a project in a folder of its own; gives that folder. ``extras`` are variables that are no answers.
 
         Errors: ``MissingExtraError`` without cookiecutter; ``ConfigurationError`` when the folder is there already or
         can't be written.
@@ -70,7 +70,7 @@ class Template:
         project = parent / project_name(self.kind, answers["name"])
         if project.exists():
             raise ConfigurationError(f"there is a '{project}' already: choose another name, or --output another folder")
-        generate(self.folder, answers, parent)
+        generate(self.folder, answers, parent, extras or {})
         return project
 
 
@@ -105,13 +105,13 @@ def _generator() -> Any:
     except ImportError:
         raise MissingExtraError("making a connector needs cookiecutter: pip install 'singerkit[scaffold]'") from None
 
-    def generate(template: Path, answers: Mapping[str, str], parent: Path) -> None:
+    def generate(template: Path, answers: Mapping[str, str], parent: Path, extras: Mapping[str, Any]) -> None:
         # Not `cookiecutter.main`, which reads the user's settings and keeps every answer in the home folder.
         context = generate_context(str(template / "cookiecutter.json"), extra_context=dict(answers))
-        context["cookiecutter"] = prompt_for_config(context, no_input=True)
+        context["cookiecutter"] = {**prompt_for_config(context, no_input=True), **extras}
         try:
             generate_files(str(template), context, output_dir=str(parent))
         except OSError as error:
-            raise ConfigurationError(f"can't write the project to '{parent}': {error.strerror}") from error
+            raise ConfigurationError(f"can't write the project to '{parent}': {error.strerror or error}") from error
 
     return generate

@@ -1,6 +1,6 @@
 {% from "settings.jinja" import settings with context %}
 {% from "shared/declare.jinja" import properties %}
-{% set streams = {"rest": "Customers, Orders", "graphql": "Customers, Orders", "files": "Measurements", "other": "Readings", "sql": "DatabaseStream"}[cookiecutter.source] %}
+{% set streams = {"rest": "Customers, Orders", "graphql": "Customers, Orders", "files": "Measurements", "other": "Readings", "sql": "DatabaseStream"}[cookiecutter.source] if not cookiecutter._openapi else "STREAMS" %}
 """The tap: its settings and its streams."""
 
 {% if cookiecutter.source == "sql" %}
@@ -35,5 +35,9 @@ class {{ cookiecutter.__class }}(Tap):
 
     def discover_streams(self) -> Sequence[Stream]:
         """Give every stream that there is."""
+{% if cookiecutter._openapi %}
+        return [stream(self) for stream in STREAMS]
+{% else %}
         return [{% for stream in streams.split(", ") %}{{ stream }}(self){{ ", " if not loop.last }}{% endfor %}]
+{% endif %}
 {% endif %}
