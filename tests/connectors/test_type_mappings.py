@@ -23,7 +23,7 @@ from . import servers
 from .conftest import DATABASES, made, schema_of, state
 from .test_golden_values import as_day, as_instant, as_json, as_number
 
-EXAMPLES = int(os.environ.get("SINGERKIT_TYPE_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("SINGERKIT_TYPE_EXAMPLES", "1"))
 
 #: What PostgreSQL refuses, and what is half a character, is left out: see the page, and the tests of half characters.
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
