@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -22,4 +23,4 @@ def test_every_part_is_on_the_page_in_the_order_of_the_layers():
         name: depth for depth, layer in enumerate(contract["layers"]) for name in re.findall(r"singerkit\.(\w+)", layer)
     }
     depths = [[layer_of[name] for name in row if name in layer_of] for row in shown]
-    assert all(max(above) < min(below) for above, below in zip(depths, depths[1:], strict=False)), depths
+    assert all(max(above) < min(below) for above, below in pairwise(depths)), depths

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from singerkit import __version__
 from singerkit.cli.main import CONNECTORS
@@ -29,6 +30,7 @@ VERBS: Mapping[str, Verb] = {
     "status": Verb(
         "singerkit.cli.commands.status:status", "Show how the pipelines stand: a health check, a page, metrics."
     ),
+    "deploy": Verb("singerkit.cli.commands.deploy:deploy", "Write the files by which a scheduler runs the pipelines."),
     "dbt-sources": Verb(
         "singerkit.cli.commands.dbt_sources:dbt_sources", "Write what a pipeline loads as dbt sources."
     ),
@@ -47,6 +49,9 @@ VERBS: Mapping[str, Verb] = {
         "singerkit.cli.commands.project_schema:project_schema_command", "Write the JSON Schema of singer.toml."
     ),
     "state": Verb("singerkit.cli.commands.state:state", "Look at stored states, and change them."),
+    "completion": Verb(
+        "singerkit.cli.commands.completion:completion", "Write what a shell needs to complete commands."
+    ),
 }
 
 _HELP = """Move data with Singer taps and targets.
@@ -92,6 +97,11 @@ class _Verbs(click.Group):
 
             ctx.fail(f"there is no command '{name}'{suggestion(name, [*CONNECTORS, *VERBS])}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of connectors too."""
+        connectors = [CompletionItem(name) for name in CONNECTORS if name.startswith(incomplete)]
+        return [*super().shell_complete(ctx, incomplete), *connectors]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the connectors, then the verbs."""

@@ -44,6 +44,16 @@ def workplace_options(function: _Function) -> _Function:
     return function
 
 
+def complete_pipelines(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Give the pipelines of the project whose names begin so, for a shell."""
+    try:
+        path = find_project()
+        names = load_project(path).pipelines if path else []
+    except ConfigurationError:
+        names = []  # a shell that completes has no room for what is wrong
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def needed_project(path: Path | None, environment: str | None) -> Project:
     """Give the project of a command that can't do without one.
 

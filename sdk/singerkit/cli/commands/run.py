@@ -13,7 +13,7 @@ import click
 
 from singerkit.cli.run import boundary
 from singerkit.cli.run_display import display_for
-from singerkit.cli.workplace import Workplace, workplace, workplace_options
+from singerkit.cli.workplace import Workplace, complete_pipelines, workplace, workplace_options
 from singerkit.digests import digest_of
 from singerkit.errors import ConfigurationError, MissingExtraError
 from singerkit.runner.job import Job, Limits, Program
@@ -42,7 +42,7 @@ holds the lease, 124 after a timeout, 130 or 143 after a signal.
 
 
 @click.command("run", help=_HELP)
-@click.argument("what", nargs=-1, required=True)
+@click.argument("what", nargs=-1, required=True, shell_complete=complete_pipelines)
 @workplace_options
 @click.option("--state-key", help="The state's name in the store.")
 @click.option("--catalog", type=click.Path(path_type=Path), help="A catalog for the tap.")
