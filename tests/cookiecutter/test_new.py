@@ -140,6 +140,14 @@ def test_taps_run_to_a_target(sample, name):
     assert '"bookmarks"' in said
 
 
+def test_plain_cookiecutter_makes_the_same(sample, tmp_path):
+    options = ["--directory", "cookiecutter/mapper", "--no-input", "--output-dir", str(tmp_path), "name=mask"]
+    scaffolded.run([sys.executable, "-m", "cookiecutter", str(ROOT), *options], tmp_path, HOME=str(tmp_path))
+    for path in (path for path in (tmp_path / "mapper-mask").rglob("*") if path.is_file()):
+        twin = sample["mask"] / path.relative_to(tmp_path / "mapper-mask")
+        assert path.read_bytes() == twin.read_bytes()
+
+
 def test_every_combination_is_counted():
     assert len(scaffolded.combinations("tap")) == (7 * 7 + 7 * 2 + 3) * 4 * 3
     assert len(scaffolded.combinations("target")) == (4 + 3) * 4 * 3

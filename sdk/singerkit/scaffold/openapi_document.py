@@ -124,28 +124,28 @@ class APIDocument:
 
         Shape: ``pointer`` leads through the answer as if ``allOf`` were merged.
         """
-        part: Any = self.spec
-        there = "#"
-        for token in pointer.split("/")[1:]:
-            part, step = self._member(part, token)
-            there += step
-        found = self.follow(part)
-        reference = str((found.get("items") or {}).get("$ref", "")) if isinstance(found, dict) else ""
+        found, there = self._located(self.spec, pointer.split("/")[1:]) or (None, pointer.removeprefix("#"))
+        items = found.get("items") if isinstance(found, dict) else None
+        reference = str((items or {}).get("$ref", ""))
         folder = "#/definitions/" if self.is_v2 else "#/components/schemas/"
-        return reference.removeprefix(folder) if reference.startswith(folder) else there
+        return reference.removeprefix(folder) if reference.startswith(folder) else f"#{there}"
 
-    def _member(self, part: Any, token: str) -> tuple[Any, str]:
-        """Give a member, and the step to it: into one of the parts of ``allOf`` where that has it."""
-        name = token.replace("~1", "/").replace("~0", "~")
+    def _located(self, part: Any, tokens: list[str]) -> tuple[Any, str] | None:
+        """Give what tokens lead to, through the parts of ``allOf`` too, and the pointer to it."""
         found = self.follow(part)
+        if not tokens:
+            return found, ""
         if not isinstance(found, dict):
-            return None, f"/{token}"
+            return None
+        name = tokens[0].replace("~1", "/").replace("~0", "~")
         member = found.get(name, found.get(int(name)) if name.isdecimal() else None)
-        for number, base in enumerate(found.get("allOf") or () if member is None else ()):
-            inner, step = self._member(base, token)
-            if inner is not None:
-                return inner, f"/allOf/{number}{step}"
-        return member, f"/{token}"
+        steps = [(member, tokens[1:], f"/{tokens[0]}")] if member is not None else []
+        steps += [(base, tokens, f"/allOf/{number}") for number, base in enumerate(found.get("allOf") or ())]
+        for inner, rest, step in steps:
+            located = self._located(inner, rest)
+            if located is not None:
+                return located[0], step + located[1]
+        return None
 
     def _queries(self, parameters: list[Any]) -> list[Parameter]:
         found = [self.follow(parameter) for parameter in parameters]

@@ -36,6 +36,7 @@ _KEYS = ("id", "uuid", "guid", "key", "code", "slug")
 _SINCE = re.compile(r"(?P<what>.*?)(since|after|from|gte|gt|min|start)$")
 _CHANGED = ("updatedat", "modifiedat", "lastmodified", "lastmodifiedat", "updated", "modified", "dateupdated",
             "changedat", "updatedon", "lastupdated", "dateupdatedgmt", "timestamp")  # fmt: skip
+_FORMS = ("{}at", "{}on", "last{}", "date{}", "{}date")
 _BOUNDS = {"date": '"date"', "integer": '"epoch"'}
 _SOON = ("since", "", "start", "startdate", "datefrom", "from", "begin")
 
@@ -273,5 +274,5 @@ def _incremental(
 def _replication_key(what: str, record: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Find the property that ``updated_since`` means, ``updated_at``; for ``since``, one that tells of changes."""
     instants = {_plain(name): name for name, schema in record.items() if schema.get("format") in ("date", "date-time")}
-    wanted = _CHANGED if what in _SOON else (what, f"{what}at", f"{what}on", f"date{what}", f"{what}date")
+    wanted = _CHANGED if what in _SOON else (what, *(form.format(what) for form in _FORMS))
     return next((instants[name] for name in wanted if name in instants), None)
