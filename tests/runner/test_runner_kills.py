@@ -19,6 +19,8 @@ from plain_programs import Bench
 ROWS = 400
 #: How many kills; `make test-runner-kills` does more.
 KILLS = int(os.environ.get("SINGERKIT_RUNNER_KILLS", "6"))
+#: A target of another SDK that takes `path_to_database` and loads a table `s` of SQLite, to be killed as well.
+PEER = os.environ.get("SINGERKIT_PEER_TARGET")
 #: A slow series: the bookmark is the last row's number.
 TAP = f"""
 begin = ((given("--state") or {{}}).get("bookmarks", {{}}).get("s") or {{}}).get("n", 0)
@@ -55,13 +57,15 @@ def test_random_kills_lose_nothing(tmp_path):
     (tmp_path / "target.json").write_text(f'{{"path_to_database": "{bench.out}", "batch_size_rows": 10}}')
     tap = shlex.join(bench.program("tap", TAP).argv)
     targets = [shlex.join(bench.program("target", TARGET).argv), own_sqlite]
+    if PEER:
+        targets.append(f"{PEER} --config {tmp_path / 'target.json'}")
     kills = 0
     seed = random.Random(17)
     while kills < KILLS:
         for path in tmp_path.glob("out.jsonl*"):
             path.unlink()
         key = f"p{kills}"
-        target = targets[seed.randrange(2)]
+        target = targets[seed.randrange(len(targets))]
         while True:
             hit = one_run(bench, key, tap, target, seed if kills < KILLS else None)
             kills += hit
