@@ -123,3 +123,44 @@ def test_an_answer_that_the_session_has_read_already(api):
     outcome = run(Read)
     assert outcome.failure is None
     assert outcome.ids("read") == [1, 2]
+
+
+def test_keys_that_are_set_under_their_private_names():
+    class Sheet(Stream):
+        name = "sheet"
+        schema = th.PropertiesList(th.Property("id", th.IntegerType), th.Property("at", th.IntegerType)).to_dict()
+
+        def __init__(self, tap):
+            super().__init__(tap)
+            assert (self._primary_keys, self._replication_key) == (None, None)
+            self._primary_keys = ["id"]
+            self._replication_key = "at"
+
+        def get_records(self, context):
+            yield {"id": 1, "at": 7}
+
+    outcome = run(Sheet)
+    assert outcome.failure is None
+    assert outcome.lines[0]["key_properties"] == ["id"]
+    assert outcome.state["bookmarks"]["sheet"]["replication_key_value"] == 7
+
+
+def test_keys_that_a_property_computes_from_its_private_name():
+    class Computed(Stream):
+        name = "computed"
+        schema = th.PropertiesList(th.Property("id", th.IntegerType)).to_dict()
+
+        @property
+        def primary_keys(self):
+            return self._primary_keys or ["id"]
+
+        @primary_keys.setter
+        def primary_keys(self, keys):
+            self._primary_keys = keys
+
+        def get_records(self, context):
+            yield {"id": 1}
+
+    outcome = run(Computed)
+    assert outcome.failure is None
+    assert outcome.lines[0]["key_properties"] == ["id"]

@@ -34,6 +34,7 @@ from singerkit.state.replication_key import (
     starting_value,
 )
 from singerkit.streams.incremental import Incremental, Slice, ranges_of, value_of
+from singerkit.streams.underscored import Underscored
 from singerkit.types import Context, Record, Schema, TypeConformanceLevel
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ class Stream:
     STATE_MSG_FREQUENCY: ClassVar[int] = 10_000
     #: Stop the stream with an error after so many records; ``None`` for no limit.
     ABORT_AT_RECORD_COUNT: ClassVar[int | None] = None
+
+    _primary_keys = Underscored()
+    _replication_key = Underscored()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let ``schema = SchemaDirectory(...)`` stand for ``schema = StreamSchema(SchemaDirectory(...))``.
