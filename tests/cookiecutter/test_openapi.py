@@ -16,6 +16,7 @@ from singerkit.cli.commands.new import new
 from singerkit_testing.fake_server import FakeServer, Response
 
 DOCUMENTS = Path(__file__).parent / "openapi"
+MYPY_CACHE = str(Path(__file__).parents[2] / ".mypy_cache/scaffold")
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ def test_they_are_clean_and_run_from_their_recordings(made):
     scaffolded.run([sys.executable, "-m", "ruff", "check", "--exclude", "recordings", "."], folder)
     scaffolded.run([sys.executable, "-m", "ruff", "format", "--check", "."], folder)
     packages = [str(next(project.glob("*/__init__.py")).parent) for project, _ in made.values()]
-    scaffolded.run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / ".cache"), *packages], folder)
+    scaffolded.run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", MYPY_CACHE, *packages], folder)
     words = [
         sys.executable,
         "-m",

@@ -122,7 +122,8 @@ def _record(folder: Path, module: str, streams: list[Sampled], credentials: Cred
         if credentials.token_url:
             config["token_url"] = server.url + urlsplit(_absolute(credentials.token_url, url)).path
         file = Path(private) / "config.json"
-        for start in STARTS:
+        # Where nothing is incremental, all runs would ask for the same.
+        for start in STARTS if any(stream.plan.incremental for stream in streams) else STARTS[:1]:
             file.write_text(json.dumps({**config, **({"start_date": start} if start else {})}), encoding="utf-8")
             words = [sys.executable, "-m", module, "--config", str(file), "--record", "recordings"]
             done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own
