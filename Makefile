@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 WORKERS ?= 2
 
-.PHONY: help demo test test-scaffold test-kill test-types test-faults test-conformance check format lint types layers docs benchmark world test-port clean
+.PHONY: help demo test test-scaffold test-kill test-types test-faults test-conformance check format lint types layers docs benchmark world test-port test-deploy clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -84,8 +84,11 @@ release: $(VENV)/installed-release ## make a release: `make release VERSION=1.2.
 	git tag -a "v$(VERSION)" -m "singerkit $(VERSION)"
 	@echo "Now push: git push origin main v$(VERSION)"
 
+test-deploy: $(VENV)/installed-test ## run what `singerkit deploy` writes with a real Airflow and Dagster, which it installs beside
+	SINGERKIT_DEPLOY=all $(BIN)/python -m pytest -m deploy tests/deploy
+
 clean: ## remove everything that was made
-	rm -rf $(VENV) .demo .benchmarks .world .port docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .benchmarks .world .port .deploy docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and was not found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
