@@ -37,6 +37,12 @@ def test_the_tutorials_work_as_written(tmp_path):
     assert '"replication_key_value":5' in (tmp_path / "state.json").read_text(encoding="utf-8")
 
 
+def test_the_first_page_s_stream_is_one():
+    names = {}
+    exec(CODE.search((ROOT / "docs/index.md").read_text(encoding="utf-8"))[1], names)
+    assert names["Orders"].name == "orders"
+
+
 @pytest.fixture
 def readme(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
