@@ -58,6 +58,9 @@ def check(kind: str, answers: scaffolded.Answers, folder: Path, wheels: Path, *,
     )
     bin_folder = f"{project / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
     scaffolded.run(scaffolded.first_run(kind, answers, project), project, PATH=bin_folder, PYTHONPATH="")
+    if kind == "tap":
+        scaffolded.run("singerkit run demo", project, PATH=bin_folder, PYTHONPATH="")
+        assert list(scaffolded.stored(project)), "nothing was stored"
 
 
 def main() -> int:

@@ -141,6 +141,17 @@ def test_taps_run_to_a_target(sample, name):
     assert '"bookmarks"' in said
 
 
+def test_singer_toml_runs_the_demo(sample, tmp_path):
+    for name, module in (("tap-rest", "tap_rest"), ("singerkit", "singerkit")):
+        script = tmp_path / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        script.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    scaffolded.run(["singerkit", "run", "demo"], sample["rest"], PATH=path, PYTHONPATH=str(sample["rest"]))
+    orders = [record for record in scaffolded.stored(sample["rest"]) if "total" in record]
+    assert {order["id"] for order in orders} == {11, 12, 13, 14, 15}
+
+
 def test_plain_cookiecutter_makes_the_same(sample, tmp_path):
     options = ["--directory", "cookiecutter/mapper", "--no-input", "--output-dir", str(tmp_path), "name=mask"]
     scaffolded.run([sys.executable, "-m", "cookiecutter", str(ROOT), *options], tmp_path, HOME=str(tmp_path))
