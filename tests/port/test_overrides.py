@@ -6,9 +6,11 @@ import textwrap
 
 import pytest
 
+import singerkit
 from singerkit import RESTStream, SQLSink, SQLTarget, Stream, Tap
+from singerkit.compat.members import MISSING_MEMBERS
 from singerkit.errors import ConfigurationError
-from singerkit.port.overrides import classes_in, refused_overrides
+from singerkit.port.overrides import _ANSWERS, classes_in, missing_members, refused_overrides
 
 
 def found(**files: str) -> list[tuple[str, int, str]]:
@@ -81,3 +83,59 @@ def test_class_and_codemod_say_the_same(base: type, member: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         type("Mine", (base,), {member: lambda self: None})
     assert str(refused.value).partition(": ")[2] == reason.partition(": ")[2]
+
+
+def missing(text: str) -> list[tuple[int, str]]:
+    findings = missing_members(classes_in(textwrap.dedent(text).encode(), "x.py"))
+    return [(finding.line, finding.reason.partition(":")[0]) for finding in findings]
+
+
+def test_members_that_are_used_and_not_there_are_found() -> None:
+    assert missing(
+        """\
+        class Sheets(ApiStream):
+            def get_records(self, context):
+                self._write_state_message()
+                self._write_state_message()
+                return super()._sync_records(context)
+
+        class ApiStream(RESTStream):
+            def start(self):
+                return self.get_context_state(None), self._tap, self.selected, self.context, self._client
+
+        class TargetX(SQLTarget):
+            def count(self):
+                return len(self._sinks_active)
+        """
+    ) == [
+        (3, "Sheets uses _write_state_message, which is not there"),
+        (5, "Sheets uses _sync_records, which is not there"),
+        (9, "ApiStream uses context, which is not there"),
+        (13, "TargetX uses _sinks_active, which is not there"),
+    ]
+
+
+def test_members_that_the_connector_makes_itself_are_its_own() -> None:
+    assert not missing(
+        """\
+        class Sheets(Stream):
+            def __init__(self, tap):
+                self.context = {}
+
+            def get_records(self, context):
+                return self.context, self.mask
+
+        class Base(Stream):
+            mask = None
+        """
+    )
+
+
+def test_no_member_is_said_to_be_missing_that_is_there() -> None:
+    for kind, members in MISSING_MEMBERS.items():
+        assert not members.keys() & set(dir(getattr(singerkit, kind)))
+
+
+def test_a_class_of_any_kind_is_judged() -> None:
+    for kind in _ANSWERS:
+        assert missing(f"class Mine({kind}):\n    def f(self):\n        return self.config\n") == []

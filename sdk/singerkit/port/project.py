@@ -13,7 +13,7 @@ import libcst as cst
 from singerkit.errors import ConfigurationError
 from singerkit.port.dependencies import Imported, port_pyproject
 from singerkit.port.findings import DEPENDENCIES_PAGE, FILES_PAGE, Finding
-from singerkit.port.overrides import DefinedClass, classes_in, refused_overrides, without
+from singerkit.port.overrides import DefinedClass, classes_in, missing_members, refused_overrides, without
 from singerkit.port.requirements import is_old_requirement, new_requirement
 from singerkit.port.source import PortedSource, port_source
 from singerkit.port.third_party import modules_in
@@ -111,7 +111,7 @@ class _Reading:
 
     def finish(self) -> None:
         """Judge the classes, and rewrite what says what is to be installed."""
-        self.findings += refused_overrides(self._classes)
+        self.findings += [*refused_overrides(self._classes), *missing_members(self._classes)]
         for path in sorted(self.folder.glob("requirements*.txt")):
             self._port_requirements(path)
         pyproject = self.folder / "pyproject.toml"

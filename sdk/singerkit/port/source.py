@@ -30,7 +30,7 @@ _PYTEST_PLUGIN = "singer_sdk.testing.pytest_plugin"
 class PortedSource(NamedTuple):
     """A file as it is to be, and what stays for a person to do.
 
-    ``names``: what it takes from singerkit; ``dropped``: the lines where methods stood that are gone.
+    ``names``: what it takes from singerkit; ``dropped``: the lines of methods that are gone.
     """
 
     code: bytes
@@ -218,7 +218,8 @@ class _Rewriter(cst.CSTTransformer):
     ) -> cst.BaseStatement | cst.RemovalSentinel:
         if not is_needless(original_node):
             return updated_node
-        self.dropped.add(self.get_metadata(PositionProvider, original_node.name).start.line)
+        place = self.get_metadata(PositionProvider, original_node)
+        self.dropped.update(range(place.start.line, place.end.line + 1))
         return cst.RemoveFromParent()
 
     def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock) -> cst.BaseSuite:
