@@ -33,6 +33,7 @@ class InlineMapper(Plugin):
     capabilities: ClassVar[Sequence[str]] = (
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
     )
 

@@ -40,8 +40,11 @@ class Plugin:
         config: Mapping[str, Any] | str | Path | Sequence[str | Path] | None = None,
         parse_env_config: bool = False,
         validate_config: bool = True,
+        setup_mapper: bool = True,
     ) -> None:
         """Resolve the config: an object, a JSON file, or several files of which the later win.
+
+        ``setup_mapper`` is taken from who passes it, and changes nothing: maps are compiled stream by stream.
 
         Errors: ``ConfigurationError`` for what can't be read, ``ConfigValidationError`` with every problem at once.
         """
@@ -58,6 +61,16 @@ class Plugin:
     def settings_schema(cls) -> Schema:
         """Give the JSON Schema of the config with the settings that singerkit brings."""
         return settings_schema(cls.config_jsonschema, cls.capabilities, kind=cls.kind)
+
+    @staticmethod
+    def _get_package_version(package: str) -> str:
+        """Give the version of a distribution, for plugins that compute their own."""
+        from importlib import metadata  # not needed to run
+
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return "[could not be detected]"
 
     @ClassValue
     def plugin_version(cls: type[Plugin]) -> str:

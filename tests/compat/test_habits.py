@@ -164,3 +164,12 @@ def test_keys_that_a_property_computes_from_its_private_name():
     outcome = run(Computed)
     assert outcome.failure is None
     assert outcome.lines[0]["key_properties"] == ["id"]
+
+
+def test_a_plugin_takes_setup_mapper_and_gives_versions_of_packages():
+    class MapperX(InlineMapper):
+        name = "map-x"
+
+    MapperX(config={"flattening_separator": "."}, setup_mapper=False)
+    assert MapperX._get_package_version("pytest") == pytest.__version__
+    assert MapperX._get_package_version("no-such-distribution") == "[could not be detected]"
