@@ -15,6 +15,7 @@ from singerkit.scaffold.next_commands import next_commands
 from singerkit.scaffold.templates import Template
 
 Answers = dict[str, str]
+MYPY_CACHE = str(Path(__file__).parents[2] / ".mypy_cache/scaffold")
 _WEB = {"tap": ("rest", "graphql"), "target": ("rest",)}
 
 
@@ -66,6 +67,15 @@ def run(command: str | list[str], folder: Path, **environment: str) -> str:
 def first_run(kind: str, answers: Mapping[str, str], project: Path) -> str:
     """Give the command of the first run, without what finds the environment."""
     return next_commands(kind, answers, project, has_uv=False)[1]
+
+
+def lint(projects: Iterable[Path]) -> None:
+    """Check that projects in one folder are formatted, linted and typed."""
+    packages = [next(project.glob("*/__init__.py")).parent for project in projects]
+    folder = packages[0].parents[1]
+    run([sys.executable, "-m", "ruff", "check", "."], folder)
+    run([sys.executable, "-m", "ruff", "format", "--check", "."], folder)
+    run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", MYPY_CACHE, *map(str, packages)], folder)
 
 
 def stored(project: Path) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,6 @@ from singerkit.scaffold.templates import Template
 from singerkit_testing.fake_server import FakeServer, Response
 
 ROOT = Path(__file__).parents[2]
-MYPY_CACHE = str(ROOT / ".mypy_cache/scaffold")
 SAMPLE = {
     "rest": (
         "tap",
@@ -103,11 +102,7 @@ def sample(tmp_path_factory):
 
 
 def test_they_are_clean(sample):
-    folder = next(iter(sample.values())).parent
-    scaffolded.run([sys.executable, "-m", "ruff", "check", "."], folder)
-    scaffolded.run([sys.executable, "-m", "ruff", "format", "--check", "."], folder)
-    packages = [str(next(project.glob("*/__init__.py")).parent) for project in sample.values()]
-    scaffolded.run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", MYPY_CACHE, *packages], folder)
+    scaffolded.lint(sample.values())
 
 
 def test_their_tests_pass(sample):
