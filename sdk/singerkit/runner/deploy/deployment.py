@@ -28,6 +28,8 @@ from singerkit.runner.deploy.templates import NOTES, Templates
 from singerkit.runner.project import Project
 
 _MARK = "Written by `singerkit deploy "
+#: The Python where the files bring one: not that of this machine, so that all machines write the same.
+_PYTHON = "3.13"
 #: Extras that the stores of states need.
 _EXTRAS = {"postgresql": "postgres", "s3": "cloud", "gs": "cloud", "az": "cloud", "file": "cloud"}
 
@@ -141,7 +143,7 @@ def _facts(
         "needs_git": any("git+" in package for package in packages),
         "install": tuple(dict.fromkeys(word for each in pipelines for word in each.install[1:] if word[:1] != "-")),
         "environment_words": environment_words(project),
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "python": _PYTHON,
         "path": f"{Path(choices.program).parent}:/usr/local/bin:/usr/bin:/bin",
         "context": os.path.relpath(project.folder, folder),
         "from_context": os.path.relpath(folder, project.folder),
@@ -188,7 +190,7 @@ def _completed(project: Project, platform: str, choices: Choices) -> Choices:
     name = slug_of(choices.name or project.folder.name) or "project"
     beside = Path(sys.executable).parent / "singerkit"
     program = str(beside) if beside.is_file() else shutil.which("singerkit") or "singerkit"
-    image = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim" if platform == "gitlab-ci" else name
+    image = f"python:{_PYTHON}-slim" if platform == "gitlab-ci" else name
     return replace(
         choices,
         name=name,
