@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,9 +42,23 @@ target = "target-jsonl"
 schedule = "*/15 * * * *"
 timeout = "5m"
 
+[taps.slow]
+command = "./slow"
+
+[pipelines.slow]
+tap = "slow"
+target = "target-jsonl"
+
 [pipelines.broken]
 tap = "broken"
 target = "target-jsonl"
+"""
+SLOW = """#!/bin/sh
+echo '{"type": "SCHEMA", "stream": "things", "key_properties": ["id"], "schema": {"properties": {"id": {}}}}'
+echo '{"type": "RECORD", "stream": "things", "record": {"id": 1}}'
+echo '{"type": "STATE", "value": {"bookmarks": {"things": {"n": 1}}}}'
+touch started
+exec sleep 600
 """
 AIRFLOW = """
 import sys
@@ -93,6 +109,8 @@ def project(tmp_path):
     folder.mkdir()
     (folder / "singer.toml").write_text(PROJECT)
     (folder / "data.csv").write_text("id\n1\n2\n")
+    (folder / "slow").write_text(SLOW)
+    (folder / "slow").chmod(0o755)
     return folder
 
 
@@ -162,7 +180,10 @@ class TestAirflow:
         (file,) = written(project, "airflow")
         code, output, everything = airflow(file, "things")
         assert code == 0, everything
-        assert "['singerkit_shop_broken', 'singerkit_shop_status', 'singerkit_shop_things']" in output
+        assert (
+            "['singerkit_shop_broken', 'singerkit_shop_slow', 'singerkit_shop_status', 'singerkit_shop_things']"
+            in output
+        )
         assert "STATE success success" in output, everything
         assert len(loaded(project)) == 2
         assert "STATE failed failed" in airflow(file, "broken")[1]
@@ -199,6 +220,25 @@ class TestDagster:
         assert "STATE True 0" in output, everything
         assert loaded(project) == []
 
+    def test_a_run_that_is_stopped_stores_what_it_has(self, project):
+        (file,) = written(project, "dagster")
+        command = [environment_with("dagster", "dagster>=1.10"), "-c", DAGSTER, file, "slow"]
+        environment = {**os.environ, "DAGSTER_HOME": str(project)}
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            while not (project / "started").exists():
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            output = process.communicate(timeout=300)
+        store = open_store(f"sqlite:///{project / '.singerkit/state.db'}")
+        (record,) = store.runs("slow", limit=5)
+        state = store.get("slow")
+        store.close()
+        assert record.status == "cancelled", output
+        assert loaded(project) == [1]
+        assert state is not None
+        assert state.state == {"bookmarks": {"things": {"n": 1}}}
+
 
 @pytest.mark.parametrize("shards", [{}, {"things": 4}])
 def test_the_cron_jobs_fit_the_schema_of_kubernetes(project, shards):
@@ -206,4 +246,4 @@ def test_the_cron_jobs_fit_the_schema_of_kubernetes(project, shards):
     files = written(project, "kubernetes", shards=shards)
     code, output, everything = call(python, KUBERNETES, *files)
     assert code == 0, everything
-    assert output.count("VALID") == len(files) == 3
+    assert output.count("VALID") == len(files) == 4
