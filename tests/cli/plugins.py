@@ -133,6 +133,7 @@ class TargetX(Plugin):
     """Stores nothing."""
 
     name = "target-x"
+    keeps_states = False
     capabilities = (*Plugin.capabilities, *TargetCapabilities)
 
     def listen(self, file_input=None):
