@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import validators
 
+from singerkit import __version__
 from singerkit.errors import ConfigurationError
 from singerkit.runner.deploy import PLATFORMS, Choices, plan_deployment
 from singerkit.runner.deploy.schedules import five_fields, on_calendar
@@ -119,6 +120,17 @@ def test_the_workflows_fit_the_schema_of_github(project):
     assert "schedule" not in customers[True]
     assert customers["jobs"]["run"]["env"]["GITHUB_TOKEN"] == "${{ secrets.SINGERKIT_GITHUB_TOKEN }}"
     assert {"run": "singerkit install gh"} in customers["jobs"]["run"]["steps"]
+
+
+def test_it_installs_what_its_connectors_and_its_store_need(project):
+    text = PROJECT.replace(
+        "[targets.target-jsonl]", '[targets.target-jsonl]\ncommand = "target-duckdb --log-level info"'
+    )
+    (project / "singer.toml").write_text(text)
+    workflow = files_of(project, "github-actions")[".github/workflows/singerkit-shop-orders.yml"]
+    assert f"'singerkit[duckdb,postgres,schedule]=={__version__}'" in workflow
+    other = files_of(project, "github-actions", requirement="singerkit @ git+https://example.com/kit")
+    assert "'singerkit @ git+https://example.com/kit'" in other[".github/workflows/singerkit-shop-orders.yml"]
 
 
 def test_a_project_in_a_repository_works_in_its_own_folder(project):

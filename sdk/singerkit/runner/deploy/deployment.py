@@ -19,6 +19,7 @@ from singerkit.runner.deploy.facts import (
     Needs,
     PipelineFacts,
     environment_words,
+    extras_of,
     packages_of,
     pipeline_facts,
     slug_of,
@@ -30,8 +31,6 @@ from singerkit.runner.project import Project
 _MARK = "Written by `singerkit deploy "
 #: The Python where the files bring one: not that of this machine, so that all machines write the same.
 _PYTHON = "3.13"
-#: Extras that the stores of states need.
-_EXTRAS = {"postgresql": "postgres", "s3": "cloud", "gs": "cloud", "az": "cloud", "file": "cloud"}
 
 
 @dataclass(frozen=True)
@@ -188,6 +187,7 @@ def _check_names(project: Project, platform: str, choices: Choices, pipelines: l
 def _completed(project: Project, platform: str, choices: Choices) -> Choices:
     """Give the choices with what follows from this machine and project, where nothing was said."""
     name = slug_of(choices.name or project.folder.name) or "project"
+    extras = sorted(extras_of(project, choices.pipelines or project.pipelines))
     beside = Path(sys.executable).parent / "singerkit"
     program = str(beside) if beside.is_file() else shutil.which("singerkit") or "singerkit"
     image = f"python:{_PYTHON}-slim" if platform == "gitlab-ci" else name
@@ -197,15 +197,9 @@ def _completed(project: Project, platform: str, choices: Choices) -> Choices:
         folder=choices.folder or str(project.folder),
         program=choices.program or program,
         image=choices.image or image,
-        requirement=choices.requirement or _requirement(project),
+        requirement=choices.requirement or f"singerkit[{','.join(extras)}]=={__version__}",
         user=choices.user or getuser(),
     )
-
-
-def _requirement(project: Project) -> str:
-    scheme = project.settings.state.url.partition("://")[0]
-    extras = sorted({"schedule", *filter(None, [_EXTRAS.get(scheme)])})
-    return f"singerkit[{','.join(extras)}]=={__version__}"
 
 
 def _words(project: Project, platform: str, said: Choices, choices: Choices) -> Iterator[str]:

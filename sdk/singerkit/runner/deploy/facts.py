@@ -14,10 +14,19 @@ import msgspec
 from singerkit.runner.deploy.platforms import Choices
 from singerkit.runner.deploy.schedules import five_fields, on_calendar
 from singerkit.runner.project import Project
+from singerkit.runner.project.commands import words_of
 from singerkit.runner.project.durations import seconds_of
 from singerkit.runner.project.interpolate import PLAIN_VARIABLES, files_in, required_variables_in, variables_in
 from singerkit.runner.project.spec import Connector, Pipeline
 
+_EXTRAS_OF_STORES = {"postgresql": "postgres", "s3": "cloud", "gs": "cloud", "az": "cloud", "file": "cloud"}
+_EXTRAS_OF_CONNECTORS = {
+    "tap-sql": "sql",
+    "target-duckdb": "duckdb",
+    "target-mysql": "mysql",
+    "target-parquet": "arrow",
+    "target-postgres": "postgres",
+}
 #: Beyond thirty days a limit is none, and some platforms refuse it.
 _LONGEST_LIMIT_S = 30 * 86_400
 
@@ -117,6 +126,22 @@ def packages_of(project: Project, pipelines: Sequence[str]) -> list[str]:
     """Give what is written as packages of the connectors of pipelines, references as they are."""
     connectors = [each for name in pipelines for _, each in _connectors(project, project.pipeline(name))]
     return [text for each in connectors for text in ([each.package] if isinstance(each.package, str) else each.package)]
+
+
+def extras_of(project: Project, pipelines: Sequence[str]) -> frozenset[str]:
+    """Give the extras of singerkit that status, store and those connectors need that come with singerkit.
+
+    Errors: ``ConfigurationError`` when a command's quote is not closed.
+    """
+    of_store = _EXTRAS_OF_STORES.get(project.settings.state.url.partition("://")[0])
+    found = {"schedule", *([of_store] if of_store else [])}
+    for name, connector in (
+        each for pipeline in pipelines for each in _connectors(project, project.pipeline(pipeline))
+    ):
+        words = words_of(connector.command, f"{name}.command") or [name]
+        if not connector.package and words[0] in _EXTRAS_OF_CONNECTORS:
+            found.add(_EXTRAS_OF_CONNECTORS[words[0]])
+    return frozenset(found)
 
 
 def _connectors(project: Project, said: Pipeline) -> list[tuple[str, Connector]]:
