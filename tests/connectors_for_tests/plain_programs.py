@@ -26,7 +26,8 @@ def given(name):
 #: Writes ten records with a state each, beginning behind the bookmark it is given.
 TAP = """
 begin = ((given("--state") or {}).get("bookmarks", {}).get("s") or {}).get("n", 0)
-write({"type": "SCHEMA", "stream": "s", "schema": {"properties": {"id": {"type": "integer"}}}, "key_properties": ["id"]})
+schema = {"properties": {"id": {"type": "integer"}}}
+write({"type": "SCHEMA", "stream": "s", "schema": schema, "key_properties": ["id"]})
 for n in range(begin + 1, 11):
     write({"type": "RECORD", "stream": "s", "record": {"id": n}})
     write({"type": "STATE", "value": {"bookmarks": {"s": {"n": n}}}})
