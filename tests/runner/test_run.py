@@ -8,13 +8,15 @@ import signal
 import stat
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from plain_programs import TAP, TARGET
 
 from singerkit.runner.job import Limits, Program
-from singerkit.runner.store.base import LockedError
+from singerkit.runner.running import as_known
+from singerkit.runner.store.base import LockedError, StoreError
 
 LAST = {"bookmarks": {"s": {"n": 10}}}
 #: Ends after five records, as `how` says.
@@ -256,6 +258,41 @@ def test_what_a_crash_left_is_swept_and_what_was_written_back_is_kept(bench):
     bench.run(tap=bench.program("tap", ROTATE, config=config, writes_back=True), state_key="q")
     assert bench.store.get("q").state == {"had": "a+"}
     assert not [path for path in folder.iterdir() if path.is_dir()]
+
+
+def test_a_run_whose_runner_was_killed_is_known_as_crashed(bench):
+    pid = os.fork()
+    if pid == 0:
+        bench.run(tap=TAP + "os.kill(os.getppid(), 9); time.sleep(60)")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    (record,) = bench.store.runs()
+    assert record.status == "running"
+    assert as_known(record).status == "running"
+    assert as_known(record, record.started + timedelta(minutes=10)).status == "crashed"
+    bench.store.release(bench.store.acquire("p", "next", 60, force=True))
+    bench.run()
+    assert [run.status for run in bench.store.runs()] == ["success", "crashed"]
+
+
+@pytest.mark.parametrize(("failures", "status"), [(2, "success"), (10**6, None)])
+def test_a_store_that_is_away_for_a_while_ends_no_run(bench, monkeypatch, failures, status):
+    monkeypatch.setenv("SINGERKIT_LEASE_SECONDS", "2")
+    renew, left = bench.store.renew, [failures]
+
+    def flaky(lease, seconds):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise StoreError("no route")
+        return renew(lease, seconds)
+
+    monkeypatch.setattr(bench.store, "renew", flaky)
+    if status is None:
+        with pytest.raises(StoreError, match="no route"):
+            bench.run(tap=TAP + "time.sleep(60)")
+        return
+    assert bench.run(tap=TAP + "time.sleep(3)").status == status
+    assert any("trying again" in line for _, line in bench.shown.lines)
 
 
 def test_a_second_run_of_the_same_key_is_refused(bench):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from singerkit.clock import monotonic
@@ -13,7 +14,7 @@ from singerkit.errors import ConfigurationError
 from singerkit.runner.job import Job
 from singerkit.runner.listener import Listener
 from singerkit.runner.states import merged
-from singerkit.runner.store.base import Lease, LockedError, State, StateStore
+from singerkit.runner.store.base import ConflictError, FencedError, Lease, LockedError, State, StateStore, StoreError
 from singerkit.runner.supervise.attempt import Progress
 from singerkit.runner.unit_states import gather
 from singerkit.runner.units import Unit
@@ -24,6 +25,8 @@ LEASE_S = 60.0
 LEASE_VARIABLE = "SINGERKIT_LEASE_SECONDS"
 _RENEWALS_IN_A_LEASE = 4
 _LOOK_AGAIN_S = 0.5
+#: The share of a lease after which a store that can't be reached ends the run.
+_PATIENCE = 0.7
 #: A long run persists less often, so that its states do not fill the history: never more than half a minute is redone.
 _PERSIST_EVERY_S = (5.0, 30.0)
 _SLOWER_AFTER_S = 300.0
@@ -47,10 +50,12 @@ class Keeper:
         self._lease = _acquired(store, key, f"{platform.node()}:{os.getpid()}:{run}", self._lease_s, wait_s)
         #: What the store holds.
         self.stored = store.get(key)
-        self._renewed = monotonic()
-        self._began = monotonic()
+        self._renewed = self._asked = self._began = monotonic()
         self._persisted = 0.0
         self._pending: dict[str, Any] | None = None
+        #: Told now and then, each time the lease was renewed.
+        self.beat: Callable[[Progress], None] = lambda progress: None
+        self._progress = Progress()
 
     @property
     def state(self) -> State | None:
@@ -62,10 +67,15 @@ class Keeper:
         self._listener.log(program, line)
 
     def tick(self, progress: Progress) -> None:
-        """Keep lease and state, show progress."""
+        """Keep lease and state, show progress.
+
+        A store that can't be reached for a while is asked again, as long as the lease lasts.
+        """
+        self._progress = progress
         self.keep_lease()
         if self._pending is not None and monotonic() - self._persisted > self._persist_every_s:
-            self.persist()
+            with self._patience():
+                self.persist()
         self._listener.progress(progress)
 
     @property
@@ -79,11 +89,28 @@ class Keeper:
     def keep_lease(self) -> None:
         """Renew the lease if it is time to.
 
-        Errors: ``FencedError`` when it was lost.
+        Errors: ``FencedError`` when it was lost; ``StoreError`` when the store was away for too long.
         """
-        if monotonic() - self._renewed > self._lease_s / _RENEWALS_IN_A_LEASE:
+        now = monotonic()
+        if now - self._renewed < self._lease_s / _RENEWALS_IN_A_LEASE or now - self._asked < _LOOK_AGAIN_S:
+            return
+        self._asked = now
+        with self._patience():
             self._lease = self._store.renew(self._lease, self._lease_s)
-            self._renewed = monotonic()
+            self._renewed = now
+            self.beat(self._progress)
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Let a failure of the store pass while the lease still lasts for a while: nobody else writes meanwhile."""
+        try:
+            yield
+        except (FencedError, ConflictError):
+            raise
+        except StoreError as error:
+            if monotonic() - self._renewed > self._lease_s * _PATIENCE:
+                raise
+            self._listener.log("singerkit", f"the store can't be reached, trying again: {error.describe()}")
 
     def persist(self) -> None:
         """Persist the newest state that the target vouches for, merged into what was there."""
@@ -91,10 +118,11 @@ class Keeper:
             return
         before = self.stored
         state = merged(self.state or {}, self._pending)
-        self._pending, self._persisted = None, monotonic()
+        self._persisted = monotonic()
         if before is None or state != before.state:
             expected = before.revision if before else None
             self.stored = self._store.put(self._key, state, expected=expected, lease=self._lease, run=self.run)
+        self._pending = None
 
     def gather(self, units: Sequence[Unit]) -> None:
         """Put the states of units into this one."""

@@ -22,6 +22,7 @@ from singerkit.runner.keeper import Keeper
 from singerkit.runner.listener import Listener
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import commands_of
+from singerkit.runner.running import beaten, crashed_run
 from singerkit.runner.signals import rest, signals_into
 from singerkit.runner.states import without_streams
 from singerkit.runner.store.base import RunRecord, State, StateStore
@@ -34,6 +35,9 @@ from singerkit.telemetry.redact import Redactor
 def new_run_id() -> str:
     """Give an id that sorts by time: ``20260131T235959-1a2b3c``."""
     return f"{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+_LOOKED_BACK = 20
 
 
 @dataclass(eq=False)
@@ -81,14 +85,17 @@ class Run:
             revision_before=before.revision if before else None,
             facts={**self.facts, "labels": dict(self.job.labels), "host": platform.node(), "pid": os.getpid()},
         )
+        self._close_crashed()
         self.store.log(record)
+        keeper.beat = lambda progress: self.store.log(beaten(record, progress))
         self.listener.started(self.job, record)
         try:
             ending, attempts = self._attempts(keeper)
         except ConfigurationError as error:
             ending, attempts = Ending(status=Status.CONFIG, failure=self._redactor.redact(error.describe())), 1
-        except SingerKitError as error:  # the store, which may be there again by now
-            crashed = Ending(status=Status.CRASHED, failure=self._redactor.redact(error.describe()))
+        except (SingerKitError, OSError) as error:  # of the store, which may be there again by now, or of the disk
+            why = error.describe() if isinstance(error, SingerKitError) else str(error.strerror or error)
+            crashed = Ending(status=Status.CRASHED, failure=self._redactor.redact(why))
             with suppress(SingerKitError):
                 self._log(record, crashed, keeper, 1)
             raise
@@ -97,6 +104,12 @@ class Run:
         record = self._log(record, ending, keeper, attempts)
         self.listener.ended(record, before, keeper.stored)
         return record
+
+    def _close_crashed(self) -> None:
+        """Say of earlier runs that never ended that they crashed: who holds the lease knows that they are gone."""
+        for run in self.store.runs(self.job.name, limit=_LOOKED_BACK):
+            if run.status == "running" and run.state_key == self.job.state_key:
+                self.store.log(crashed_run(run))
 
     def _log(self, record: RunRecord, ending: Ending, keeper: Keeper, attempts: int) -> RunRecord:
         after = keeper.stored

@@ -23,6 +23,7 @@ from singerkit.runner.project.commands import found_program, words_of
 from singerkit.runner.report import open_telemetry
 from singerkit.runner.run import Run
 from singerkit.runner.store.base import RunRecord
+from singerkit.runner.supervise.outcome import Status
 
 _HELP = """Run `tap | target`, with state, retries, progress and a record of the run.
 
@@ -85,6 +86,7 @@ def run(
     """Run; ends the process with the run's exit code."""
 
     def work() -> int:
+        codes: list[int] = []
         with workplace(project_path, environment, state_url) as place:
             for job in _jobs(what, place.project):
                 job = _with_options(job, state_key, catalog, full_refresh, after)
@@ -99,9 +101,10 @@ def run(
                 else:
                     record = Run(job, place.store, listener, place.folder, wait_s=wait_s)()
                 _report(record, place, lambda line, shown=listener: shown.log("singerkit", line))  # type: ignore[misc]
-                if record.exit_code:
-                    return record.exit_code
-        return 0
+                codes.append(record.exit_code or 0)
+                if record.status == Status.CANCELLED:
+                    break
+        return next(filter(None, codes), 0)  # one that fails does not keep the others from running
 
     sys.exit(boundary("singerkit", work))
 

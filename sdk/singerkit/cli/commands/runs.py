@@ -16,6 +16,7 @@ from singerkit.errors import ConfigurationError
 from singerkit.protocol.codec import encode
 from singerkit.runner.report.spans import span
 from singerkit.runner.report.summary import summary
+from singerkit.runner.running import as_known
 from singerkit.runner.store.base import RunRecord, StoredState
 
 _COLUMNS = ("run", "pipeline", "began (UTC)", "took", "status", "records")
@@ -38,7 +39,7 @@ def runs(
 
     def work() -> None:
         with workplace(project_path, environment, state_url) as place:
-            found = place.store.runs(pipeline, limit=limit)
+            found = [as_known(run) for run in place.store.runs(pipeline, limit=limit)]
         if as_json:
             write_stdout(encode([msgspec.to_builtins(run) for run in found]).decode())
         elif found:
@@ -66,7 +67,7 @@ def show(run: str, as_json: bool, project_path: Path | None, environment: str | 
 
     def work() -> None:
         with workplace(project_path, environment, state_url) as place:
-            record = _found(place, run)
+            record = as_known(_found(place, run))
             history = {stored.revision: stored for stored in place.store.history(record.state_key)}
         if as_json:
             write_stdout(encode(msgspec.to_builtins(record)).decode())

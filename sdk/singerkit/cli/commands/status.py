@@ -20,6 +20,7 @@ from singerkit.runner.report.freshness import Expectation, Standing, expectation
 from singerkit.runner.report.page import page
 from singerkit.runner.report.prometheus import exposition
 from singerkit.runner.report.spans import span
+from singerkit.runner.running import as_known
 
 _COLUMNS = ("pipeline", "last run", "last success", "records", "oldest bookmark", "")
 
@@ -56,7 +57,7 @@ def status(
             if pipelines:
                 found = [standing for standing in found if standing.pipeline in pipelines]
             if html:
-                _write(html, page(found, place.store.runs(limit=1_000), now))
+                _write(html, page(found, [as_known(run, now) for run in place.store.runs(limit=1_000)], now))
             if prometheus:
                 _write(prometheus, exposition(found))
         if as_json:

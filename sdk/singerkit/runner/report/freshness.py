@@ -9,6 +9,7 @@ from typing import Any
 
 from singerkit.clock import instant_of
 from singerkit.runner.report.schedule import longest_gap_s
+from singerkit.runner.running import as_known
 from singerkit.runner.states import bookmarks_of, names_streams
 from singerkit.runner.store.base import RunRecord, StateStore
 from singerkit.runner.units import KEY_MARK
@@ -100,7 +101,7 @@ def standings(store: StateStore, expectations: Iterable[Expectation], now: datet
 
 
 def _standing(store: StateStore, expected: Expectation, now: datetime) -> Standing:
-    runs = store.runs(expected.pipeline, limit=_RUNS_LOOKED_AT)
+    runs = [as_known(run, now) for run in store.runs(expected.pipeline, limit=_RUNS_LOOKED_AT)]
     success = next((run for run in runs if run.status == "success"), None)
     behind = runs.index(success) if success else len(runs)
     stored = store.get(expected.state_key)

@@ -1,0 +1,43 @@
+"""Records of runs that last: they say now and then how far they have come, so that a dead one is known by silence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from singerkit.clock import instant_of, utc_now, utc_now_text
+from singerkit.runner.store.base import RunRecord
+from singerkit.runner.supervise.attempt import Progress
+from singerkit.runner.supervise.outcome import Status, exit_code_of
+
+#: A run says something several times in a lease; who is silent for so long (seconds) is gone.
+SILENT_AFTER_S = 180.0
+_SEEN = "seen"
+
+
+def beaten(record: RunRecord, progress: Progress) -> RunRecord:
+    """Give the record of a run as it stands now."""
+    return replace(record, streams=progress.sent.by_stream(), facts={**record.facts, _SEEN: utc_now_text()})
+
+
+def seen(record: RunRecord) -> datetime:
+    """Give when a run was last known to be alive."""
+    said = record.facts.get(_SEEN)
+    return instant_of(said) if isinstance(said, str) else record.started
+
+
+def crashed_run(record: RunRecord) -> RunRecord:
+    """Give the record of a run whose runner is gone."""
+    return replace(
+        record,
+        ended=seen(record),
+        status=str(Status.CRASHED),
+        exit_code=exit_code_of(Status.CRASHED),
+        failure="The runner was killed, or its machine stopped.",
+    )
+
+
+def as_known(record: RunRecord, now: datetime | None = None) -> RunRecord:
+    """Give a record as it has to be understood: of a run that is silent for too long, that it crashed."""
+    is_silent = ((now or utc_now()) - seen(record)).total_seconds() > SILENT_AFTER_S
+    return crashed_run(record) if record.status == "running" and is_silent else record
