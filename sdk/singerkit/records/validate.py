@@ -321,7 +321,7 @@ def _compile_typed(
             raise _Misfit("RFC3339 time with more digits than microseconds")
         if not needs_dicts:
             for number_of, types in number_fields:
-                if not {type(number_of(line.record)) for line in lines} <= types:
+                if not set(map(type, map(number_of, map(_record_of, lines)))) <= types:
                     raise _Misfit("no number")
             return lines
         if accepts and not accepts(records):
@@ -333,6 +333,9 @@ def _compile_typed(
         return lines
 
     return decode
+
+
+_record_of = attrgetter("record")
 
 
 def _number_fields(

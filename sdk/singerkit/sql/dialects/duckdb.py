@@ -205,7 +205,8 @@ class DuckDBTable(Table):
     def write(self, cursor: Any, rows: Rows) -> None:
         """Put rows into the table."""
         columns = self._refitted(rows) if rows.fitted is None else rows.fitted
-        large = _large_rows(columns)
+        carried = (types.carried_as(self._types[column]) for column in rows.columns)
+        large = _large_rows([values for values, kind in zip(columns, carried, strict=True) if kind == types.VARCHAR])
         for number in large:
             self._store_large(cursor, rows, [values[number] for values in columns])
         if len(large) < len(columns[0]):
