@@ -59,12 +59,13 @@ def test_random_kills_lose_nothing(tmp_path):
     targets = [shlex.join(bench.program("target", TARGET).argv), own_sqlite]
     if PEER:
         targets.append(f"{PEER} --config {tmp_path / 'target.json'}")
-    kills = 0
+    kills = series = 0
     seed = random.Random(17)
     while kills < KILLS:
         for path in tmp_path.glob("out.jsonl*"):
             path.unlink()
-        key = f"p{kills}"
+        series += 1
+        key = f"p{series}"
         target = targets[seed.randrange(len(targets))]
         while True:
             hit = one_run(bench, key, tap, target, seed if kills < KILLS else None)

@@ -14,7 +14,6 @@ import pytest
 from singerkit.runner.store.base import RunRecord
 from singerkit.runner.store.open import open_store
 
-NOW = datetime.now(tz=UTC)
 VOID = {"meta", "rect", "circle", "line", "path", "polyline", "p", "td", "th", "tr"}
 
 
@@ -27,7 +26,7 @@ class Place:
         self.store = open_store(f"sqlite:///{folder / '.singerkit' / 'state.db'}")
 
     def ran(self, pipeline, age_h, status="success", **said):
-        started = NOW - timedelta(hours=age_h)
+        started = datetime.now(tz=UTC) - timedelta(hours=age_h)
         record = RunRecord(
             id=f"{pipeline}-{age_h}",
             pipeline=pipeline,
@@ -41,7 +40,7 @@ class Place:
         self.store.log(record)
 
     def bookmark(self, key, age_h):
-        value = (NOW - timedelta(hours=age_h)).isoformat()
+        value = (datetime.now(tz=UTC) - timedelta(hours=age_h)).isoformat()
         state = {"bookmarks": {"orders": {"replication_key": "at", "replication_key_value": value}}}
         lease = self.store.acquire(key, "test", 60)
         self.store.put(key, state, expected=None, lease=lease, run="x")
