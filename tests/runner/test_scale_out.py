@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from singerkit.runner.prepare import prepare
+from singerkit.runner.project import load_project
 from singerkit.runner.store.open import open_store
 
 TAP = Path(__file__).parents[1] / "connectors_for_tests" / "tap_shares.py"
@@ -153,6 +155,24 @@ def test_partitions_into_a_table_that_is_overwritten_are_refused(tmp_path):
     ended = place.call("run", "p", "--executor", "local:2")
     assert ended.returncode == 2
     assert "each would replace the others" in ended.stderr
+
+
+def test_a_table_that_is_overwritten_stands_until_its_unit_replaces_it(tmp_path):
+    place = Place(tmp_path)
+    path = tmp_path / "singer.toml"
+    text = path.read_text().replace("batch_size_rows", 'load_method = "overwrite", batch_size_rows')
+    path.write_text(text.replace("[pipelines.p]", '[pipelines.p]\nstreams = ["plain"]').replace(
+        "config = { parts", 'select = ["*.*"]\nconfig = { parts'))  # fmt: skip
+    assert place.call("run", "p", "--executor", "local:1").returncode == 0
+    assert len(place.loaded("plain")) == 20
+    project = load_project(path)
+    prepare(project.job("p"), tmp_path / ".singerkit")
+    assert len(place.loaded("plain")) == 20
+
+
+def test_options_that_units_would_not_see_are_refused(tmp_path):
+    ended = Place(tmp_path).call("run", "p", "--executor", "local:2", "--full-refresh", "plain")
+    assert (ended.returncode, "can't be combined" in ended.stderr) == (2, True)
 
 
 def test_an_executor_that_is_none_is_refused(tmp_path):

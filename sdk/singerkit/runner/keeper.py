@@ -46,8 +46,8 @@ class Keeper:
         self._initial = dict(job.initial_state) if job.initial_state else None
         self.run = run
         self._listener = listener
-        self._lease_s = lease_seconds()
-        self._lease = _acquired(store, key, f"{platform.node()}:{os.getpid()}:{run}", self._lease_s, wait_s)
+        self.lease_s = lease_seconds()
+        self._lease = _acquired(store, key, f"{platform.node()}:{os.getpid()}:{run}", self.lease_s, wait_s)
         #: What the store holds.
         self.stored = store.get(key)
         self._renewed = self._asked = self._began = monotonic()
@@ -92,11 +92,11 @@ class Keeper:
         Errors: ``FencedError`` when it was lost; ``StoreError`` when the store was away for too long.
         """
         now = monotonic()
-        if now - self._renewed < self._lease_s / _RENEWALS_IN_A_LEASE or now - self._asked < _LOOK_AGAIN_S:
+        if now - self._renewed < self.lease_s / _RENEWALS_IN_A_LEASE or now - self._asked < _LOOK_AGAIN_S:
             return
         self._asked = now
         with self._patience():
-            self._lease = self._store.renew(self._lease, self._lease_s)
+            self._lease = self._store.renew(self._lease, self.lease_s)
             self._renewed = now
             self.beat(self._progress)
 
@@ -108,7 +108,7 @@ class Keeper:
         except (FencedError, ConflictError):
             raise
         except StoreError as error:
-            if monotonic() - self._renewed > self._lease_s * _PATIENCE:
+            if monotonic() - self._renewed > self.lease_s * _PATIENCE:
                 raise
             self._listener.log("singerkit", f"the store can't be reached, trying again: {error.describe()}")
 

@@ -11,6 +11,7 @@ from singerkit.runner.job import Job
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import command_of
 from singerkit.runner.supervise.children import describe_code
+from singerkit.runner.units import overwrites
 from singerkit.telemetry.redact import Redactor
 
 _SECONDS = 900
@@ -20,10 +21,13 @@ def prepare(job: Job, folder: Path) -> None:
     """Have the target make what the selected streams need; ``folder`` is for private files.
 
     The schemas are those that the tap itself writes where it knows ``--test=schema``; of other taps nothing is known
-    before they run, so nothing is made.
+    before they run, so nothing is made. A target that overwrites is left alone: a run without records would put an
+    empty table in the place of a full one.
 
     Errors: ``SyncError`` when the target refuses; ``ConfigurationError``.
     """
+    if overwrites(job):
+        return
     with PrivateFolder(folder) as files:
         redactor = Redactor(job.tap.secrets | job.target.secrets)
         messages = _schemas(job, files)

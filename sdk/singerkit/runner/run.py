@@ -22,7 +22,7 @@ from singerkit.runner.keeper import Keeper
 from singerkit.runner.listener import Listener
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import commands_of
-from singerkit.runner.running import beaten, crashed_run
+from singerkit.runner.running import beaten, crashed_run, signs_of_life
 from singerkit.runner.signals import rest, signals_into
 from singerkit.runner.states import without_streams
 from singerkit.runner.store.base import RunRecord, State, StateStore
@@ -83,7 +83,13 @@ class Run:
             state_key=self.job.state_key,
             started=utc_now(),
             revision_before=before.revision if before else None,
-            facts={**self.facts, "labels": dict(self.job.labels), "host": platform.node(), "pid": os.getpid()},
+            facts={
+                **self.facts,
+                **signs_of_life(keeper.lease_s),
+                "labels": dict(self.job.labels),
+                "host": platform.node(),
+                "pid": os.getpid(),
+            },
         )
         self._close_crashed()
         self.store.log(record)

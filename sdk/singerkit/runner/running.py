@@ -6,13 +6,19 @@ from dataclasses import replace
 from datetime import datetime
 
 from singerkit.clock import instant_of, utc_now, utc_now_text
+from singerkit.runner.keeper import LEASE_S
 from singerkit.runner.store.base import RunRecord
 from singerkit.runner.supervise.attempt import Progress
 from singerkit.runner.supervise.outcome import Status, exit_code_of
 
-#: A run says something several times in a lease; who is silent for so long (seconds) is gone.
-SILENT_AFTER_S = 180.0
-_SEEN = "seen"
+#: A run says something several times in a lease; who is silent for so many leases is gone.
+_SILENT_LEASES = 3
+_SEEN, _LEASE_S = "seen", "lease_s"
+
+
+def signs_of_life(lease_s: float) -> dict[str, float]:
+    """Give the facts by which a run's silence is understood later; ``lease_s`` is how long its lease lasts."""
+    return {_LEASE_S: lease_s}
 
 
 def beaten(record: RunRecord, progress: Progress) -> RunRecord:
@@ -39,5 +45,6 @@ def crashed_run(record: RunRecord) -> RunRecord:
 
 def as_known(record: RunRecord, now: datetime | None = None) -> RunRecord:
     """Give a record as it has to be understood: of a run that is silent for too long, that it crashed."""
-    is_silent = ((now or utc_now()) - seen(record)).total_seconds() > SILENT_AFTER_S
+    silent_after_s = _SILENT_LEASES * float(record.facts.get(_LEASE_S, LEASE_S))
+    is_silent = ((now or utc_now()) - seen(record)).total_seconds() > silent_after_s
     return crashed_run(record) if record.status == "running" and is_silent else record

@@ -26,6 +26,7 @@ from singerkit.runner.keeper import Keeper, lease_seconds
 from singerkit.runner.listener import Listener
 from singerkit.runner.project import load_project
 from singerkit.runner.run import Run, new_run_id
+from singerkit.runner.running import beaten, signs_of_life
 from singerkit.runner.signals import signals_into
 from singerkit.runner.store.base import RunRecord, StateStore
 from singerkit.runner.store.open import open_store
@@ -165,9 +166,10 @@ class ScaleOut:
             state_key=self._job.state_key,
             started=utc_now(),
             revision_before=before.revision if before else None,
-            facts={"labels": dict(self._job.labels), "units": len(self._units)},
+            facts={**signs_of_life(keeper.lease_s), "labels": dict(self._job.labels), "units": len(self._units)},
         )
         self._store.log(record)
+        keeper.beat = lambda progress: self._store.log(beaten(record, progress))
         self._listener.started(self._job, record)
         self._work_off(keeper, executor, limit, unit_listener)
         if self._signal is None:

@@ -108,10 +108,14 @@ def plan_units(job: Job, folder: Path) -> list[Unit]:
     return units
 
 
+def overwrites(job: Job) -> bool:
+    """Tell whether each run of the target replaces its tables."""
+    return (job.target.config or {}).get("load_method") == "overwrite"
+
+
 def _refuse_overwriting(job: Job, units: Sequence[Unit]) -> None:
     """Refuse partitions of which each would replace the table that the others load."""
-    method = (job.target.config or {}).get("load_method")
-    if method == "overwrite" and (unit := next((unit for unit in units if unit.context is not None), None)):
+    if overwrites(job) and (unit := next((unit for unit in units if unit.context is not None), None)):
         raise ConfigurationError(
             f"stream '{unit.stream}' is read in partitions, and {job.target.name} overwrites (load_method): each would "
             "replace the others. Run the pipeline whole, or load by upsert or append-only"

@@ -86,6 +86,8 @@ def run(
     """Run; ends the process with the run's exit code."""
 
     def work() -> int:
+        if executor or shard or unit:
+            _refuse_for_units(state_key, catalog, full_refresh, backfill, timeout, idle_timeout, retries)
         codes: list[int] = []
         with workplace(project_path, environment, state_url) as place:
             for job in _jobs(what, place.project):
@@ -107,6 +109,15 @@ def run(
         return next(filter(None, codes), 0)  # one that fails does not keep the others from running
 
     sys.exit(boundary("singerkit", work))
+
+
+def _refuse_for_units(*options: object) -> None:
+    """Refuse what units would not see: each reads the project anew, wherever it runs."""
+    if any(option not in (None, ()) for option in options):
+        raise ConfigurationError(
+            "--executor, --shard and --unit run the pipeline as singer.toml says it: --state-key, --catalog, "
+            "--full-refresh, --backfill, --timeout, --idle-timeout and --retries can't be combined with them"
+        )
 
 
 def _scaled(job: Job, place: Workplace, executor: str, shard: str | None, unit: str | None, wait_s: float) -> RunRecord:
