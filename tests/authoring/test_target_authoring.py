@@ -184,6 +184,82 @@ def test_bad_records_are_refused_unless_validation_is_off(author: Author) -> Non
     assert author.run("", SCHEMA, bad, validate_records=False)[0][2] == [{"id": 1, "n": "C4NARY"}]
 
 
+def test_a_sink_that_gives_no_validator_takes_what_its_schema_does_not_allow(author: Author) -> None:
+    bad = record_of("a", 1, n="many")
+    mixed = """
+class Mixed(Notes):
+    def get_validator(self): return None if self.config.get("token") else super().get_validator()
+TargetThings.default_sink_class = Mixed
+"""
+    assert author.run(mixed, SCHEMA, bad, code=1) == []
+    assert author.run(mixed, SCHEMA, bad, token="t")[0][2] == [{"id": 1, "n": "many"}]
+
+
+def test_a_batch_is_stored_when_the_author_says_that_it_is_full(author: Author) -> None:
+    by_length = """
+class Short(BatchSink):
+    max_size = 4
+    length = 0
+    @property
+    def is_full(self): return super().is_full or self.length > 9
+    def process_record(self, record, context):
+        super().process_record(record, context)
+        self.length += len(record["text"])
+    def process_batch(self, context): note(self.current_size, [record["id"] for record in context["records"]])
+    def mark_drained(self):
+        note("drained", self.current_size)
+        self.length = 0
+TargetThings.default_sink_class = Short
+"""
+    texts = ["12345", "12345", "1234567890", "1", "1", "1", "1", "1"]
+    records = [record_of("a", number, text=text) for number, text in enumerate(texts)]
+    notes = author.run(by_length, SCHEMA, *records, batch_size_rows=1_000)
+    # The engine's own batches are of four, too.
+    assert [note for note in notes if note[0] != "drained"] == [[2, [0, 1]], [1, [2]], [1, [3]], [4, [4, 5, 6, 7]]]
+    assert notes.count(["drained", 0]) == 4
+
+
+def test_an_author_s_check_of_the_config_comes_with_the_schema_s(author: Author) -> None:
+    checks = """
+from singerkit.errors import ConfigValidationError
+class TargetChecked(TargetThings):
+    config_jsonschema = {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}}
+    def _validate_config(self, *, raise_errors=True):
+        errors = super()._validate_config(raise_errors=False)
+        if self.config.get("load_method") == "overwrite": errors.append("load_method: nothing is overwritten here")
+        if errors and raise_errors: raise ConfigValidationError("not valid:", errors=errors)
+        return errors
+"""
+    author.run(checks, SCHEMA, command="TargetChecked", load_method="overwrite", code=2)
+    assert "token: is required" in author.log
+    assert "load_method: nothing is overwritten here" in author.log
+    assert author.run(checks, SCHEMA, record_of("a", 1), command="TargetChecked", token="t")[0][1] == "a"
+
+
+def test_the_state_that_was_released_last_can_be_read(author: Author) -> None:
+    reads = """
+class Asks(Notes):
+    max_size = 1
+    def process_batch(self, context): note(self._target._latest_state)
+TargetThings.default_sink_class = Asks
+"""
+    notes = author.run(reads, SCHEMA, record_of("a", 1), state_of(1), record_of("a", 2), state_of(2))
+    assert notes[0] == [None]
+    assert notes[1] in ([None], [1])
+
+
+def test_a_validator_checks_one_record_for_who_asks(author: Author) -> None:
+    asks = """
+class Asks(BatchSink):
+    def process_batch(self, context):
+        from singerkit.errors import DataError
+        try: self.get_validator().validate({"id": 1, "n": "many"})
+        except DataError as error: note("refused", str(error))
+TargetThings.default_sink_class = Asks
+"""
+    assert author.run(asks, SCHEMA, record_of("a", 1, n=1)) == [["refused", "/n: type: expected number or null"]]
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -191,6 +267,7 @@ def test_bad_records_are_refused_unless_validation_is_off(author: Author) -> Non
         ("class Bare(BatchSink): pass\nTargetThings.default_sink_class = Bare", ["process_batch", "Bare"]),
         ("class Bare(RecordSink): pass\nTargetThings.default_sink_class = Bare", ["process_record", "Bare"]),
         ("class Bare(Sink): pass\nTargetThings.default_sink_class = Bare", ["BatchSink", "Bare"]),
+        ("Notes.get_validator = lambda self: dict", ["Notes.get_validator", "preprocess_record"]),
         ("def setup(self): raise RuntimeError('no connection')\nNotes.setup = setup", ["no connection", "'a'"]),
         ("def clean_up(self): raise RuntimeError('not closed')\nNotes.clean_up = clean_up", ["not closed", "'a'"]),
         ("def version(self, v): raise RuntimeError('kept')\nNotes.activate_version = version", ["kept", "'a'"]),

@@ -87,7 +87,8 @@ def test_a_property_with_half_a_character_in_its_name_gives_one_clear_error(targ
     ended = target.run(schema(**odd), record(id=1), state(1))
     assert ended.code in (2, 4)
     assert ended.out == ""
-    (line,) = ended.err.splitlines()
+    line, help_page = ended.err.splitlines()
+    assert help_page.startswith("  help: ")
     assert "stream 'people'" in line
     assert "half a character (a lone surrogate)" in line
 

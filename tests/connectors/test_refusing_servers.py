@@ -38,7 +38,7 @@ def refused(server, code, *words, messages=None, **given):
     assert (ended.code, ended.states) == (code, []), ended.err
     assert all(word in ended.err for word in words), ended.err
     assert "Traceback" not in ended.err
-    assert ended.err.count("\n") <= 2, ended.err
+    assert ended.err.count("\n") <= 3, ended.err
     assert SECRET not in ended.err
     assert VALUE not in ended.err
     return ended

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from . import servers
@@ -29,6 +31,28 @@ def test_freeze_ends_the_run_before_anything_changes(filled, properties):
     assert (ended.code, ended.states) == (1, [])
     assert "on_schema_change is 'freeze'" in ended.err
     assert [set(row) for row in filled.rows()] == [{"id", "n"}]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ("-5.636199281614299e-227", "10093380138952323"),
+        ("1e300", "0.12345678901234567890"),
+        ("1e35", "0.12345678901234567890"),
+        ("9" * 60, "0.25"),
+        ("0.1", "9" * 30),
+    ],
+)
+def test_numbers_that_are_stored_outlive_a_wider_type(database, numbers):
+    lines = [
+        f'{{"type": "RECORD", "stream": "people", "record": {{"id": {key}, "n": {number}}}}}\n'.encode()
+        for key, number in enumerate(numbers)
+    ]
+    number_or_null = {"type": ["number", "null"]}
+    for line in lines:
+        database.load(schema(id={"type": "integer"}, n=number_or_null), line)
+    stored = {int(row["id"]): row["n"] for row in database.rows()}
+    assert [Decimal(str(stored[key])) for key in range(len(numbers))] == list(map(Decimal, numbers))
 
 
 def test_freeze_takes_what_fits(filled):

@@ -49,6 +49,12 @@ def test_every_column_is_text(tap):
     assert records(tap) == [{"id": "1", "name": "a\nb", "n": "007"}, {"id": "2", "name": "", "n": "1.50"}]
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_the_last_row_may_lack_its_line_end(tap, end):
+    tap.write(f'id,name\n1,a\n2,"b c"{end}')
+    assert records(tap) == [{"id": "1", "name": "a"}, {"id": "2", "name": "b c"}]
+
+
 def test_types_are_inferred_when_they_lose_nothing(tap):
     tap.write(
         "id,zip,n,x,flag,day,at,mixed,empty,text\n"
@@ -103,6 +109,8 @@ def test_columns_of_all_files_are_in_the_schema(tap):
     [
         ("id,v\n1,a\n2\n", "line 3: the row has 1 fields, the header has 2"),
         ('id,v\n1,"a\n\n"\n2,b,c\n', "line 5: the row has 3 fields"),
+        ('id,v\n1,"a\n2,b\n3,c\n', "line 2: the file ends within this row: is a quote of it never closed?"),
+        ('id,v\n1,a\n2,"b', "line 3: the file ends within this row"),
         (b"id,v\n1,a\n2,\xff\n", "line 3: the text is not utf-8"),
         (gzip.compress(b"id,v\n" + b"1,a\n" * 9_000, mtime=0)[:-60], "can't be read"),
     ],

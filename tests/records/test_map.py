@@ -374,3 +374,10 @@ def test_only_providers_of_faker_can_be_called(source):
 def test_faker_runs_under_the_budget(source):
     with pytest.raises(DataError):
         mapped({"s": {"x": source}})
+
+
+def test_a_misspelt_rule_is_an_error_and_a_misspelt_property_is_noticed(caplog):
+    with pytest.raises(MappingError, match=r"'__fliter__'; did you mean '__filter__'"):
+        plan({"s": {"__fliter__": "False"}})
+    plan({"s": {"nmae": None}})
+    assert "did you mean 'name'" in caplog.text

@@ -131,6 +131,23 @@ def test_types_are_registered_as_authors_do():
     assert isinstance(of({"type": "string", "contentEncoding": "base16"}), types.LargeBinary)
     assert isinstance(of({"type": "array", "x-sql-datatype": "vector"}), types.NullType)
     assert isinstance(of({}), pg.TEXT)
+    # Of a union it is the type of the only part that is more than null.
+    assert isinstance(of({"anyOf": [{"type": "string"}, {"type": "null"}]}), pg.TEXT)
+    assert isinstance(of({"oneOf": [{"type": "null"}, {"type": "integer", "maximum": 10}]}), types.SmallInteger)
+    assert isinstance(of({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}), pg.TIMESTAMP)
+    assert isinstance(of({"anyOf": [{"type": "string"}, {"type": "integer"}]}), pg.TEXT)
+
+
+def test_an_author_asks_for_the_type_of_each_part_of_a_union():
+    class Widest(JSONSchemaToSQL):
+        def handle_multiple_types(self, types):
+            parts = [self._get_type_from_schema({"type": name}) for name in types]
+            return parts[-1]
+
+    made = Widest()
+    made.register_type_handler("integer", types.SmallInteger)
+    assert isinstance(made.to_sql_type({"type": ["string", "integer"]}), types.SmallInteger)
+    assert made._get_type_from_schema({"anyOf": [{"type": "integer"}]}) is None
 
 
 def test_texts_have_a_length_where_the_author_says():

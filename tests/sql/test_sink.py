@@ -85,6 +85,8 @@ def load(place, *batches, sink_class=HookSink, stream="people", properties=PROPE
     sink.clean_up()
     if target.publisher is not None:
         target.publisher()
+    if isinstance(target, SQLTarget):
+        target._close()
     return sink
 
 
@@ -179,6 +181,23 @@ def test_a_key_of_its_own_type_merges_by_value(place):
     properties = {"id": {"type": ["integer", "string"]}, "name": {"type": "string"}}
     load(place, [{"id": 1, "name": "a"}, {"id": "x", "name": "b"}, {"id": 1, "name": "c"}], properties=properties)
     assert names(place) == [("1", "c"), ("x", "b")]
+
+
+def test_a_key_that_gets_longer_tells_more_rows_apart(place):
+    load(place, [record(1), record(2)], sink_class=SQLSink, load_method="upsert")
+    longer = {"sink_class": SQLSink, "keys": ("id", "name"), "load_method": "upsert"}
+    load(place, [record(1, "b")], **longer)
+    load(place, [record(1, "b"), record(2)], **longer)
+    assert sorted(names(place)) == [(1, "a"), (1, "b"), (2, "a")]
+    assert place.tables() == ["people"]
+
+
+def test_a_key_is_not_changed_by_a_copy_that_would_lose_an_index(sqlite):
+    load(sqlite, [record(1)], sink_class=SQLSink, load_method="upsert")
+    sqlite.execute("CREATE INDEX by_name ON people (name)")
+    with pytest.raises(DataError, match="lose an index"):
+        load(sqlite, [record(1, "b")], sink_class=SQLSink, keys=("id", "name"), load_method="upsert")
+    assert names(sqlite) == [(1, "a")]
 
 
 def test_columns_come_with_the_schema(place):

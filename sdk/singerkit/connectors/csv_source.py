@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TextIO
 
@@ -19,6 +20,8 @@ from singerkit.errors import ConfigurationError, DataError, FatalSyncError, Sing
 
 #: Characters that one field may have; more is rather a quote that is never closed.
 _LONGEST_FIELD = 64 * 1024 * 1024
+#: Stands behind the last line, so that a row which goes on beyond it is noticed; of characters that no text has.
+_END = "\ue000\ue001\ue000"
 _ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 _DIALECT_SETTINGS = ("delimiter", "quotechar", "escapechar", "doublequote", "skipinitialspace", "strict")
 
@@ -107,7 +110,7 @@ class Source:
 
     def _rows(self, path: str, text: TextIO) -> Iterator[Row]:
         csv.field_size_limit(_LONGEST_FIELD)
-        reader = csv.reader(text, **self.dialect)
+        reader = csv.reader(chain(text, (_END,)), **self.dialect)
         while True:
             line_number = reader.line_num + 1
             try:
@@ -119,8 +122,11 @@ class Source:
                 raise DataError(f"'{path}', line {line}: the text is not {self.encoding}: set 'encoding'") from None
             except (OSError, EOFError, zlib.error) as error:
                 raise _unreadable(path, error) from None
-            if fields is None:
+            if fields is None or fields == [_END]:
                 return
+            if fields and fields[-1].endswith(_END):
+                problem = "the file ends within this row: is a quote of it never closed?"
+                raise DataError(f"'{path}', line {line_number}: {problem}")
             if fields:
                 yield Row(path, line_number, fields)
 

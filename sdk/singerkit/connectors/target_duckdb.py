@@ -21,8 +21,6 @@ class DuckDBSink(SQLSink[Any]):
     """Loads the records of a stream into its table."""
 
     exact_numbers = True
-    #: What a batch costs DuckDB does not grow with its rows as far as this.
-    MAX_SIZE_DEFAULT = 20_000
 
 
 class TargetDuckDB(SQLTarget):
@@ -39,6 +37,14 @@ class TargetDuckDB(SQLTarget):
             description="The path of the database file; it is made if it is not there. This or `filepath` is required.",
         ),
         th.Property("filepath", th.StringType, title="Database", description="Another name for `path`."),
+        th.Property(
+            "threads",
+            th.IntegerType(minimum=1),
+            default=1,
+            title="Threads",
+            description="How many threads DuckDB uses for a statement. Streams are loaded at the same time anyhow; "
+            "more help where rows of very large tables are replaced.",
+        ),
         LOAD_METHOD,
         ON_SCHEMA_CHANGE,
         STATE_KEY,
@@ -47,7 +53,9 @@ class TargetDuckDB(SQLTarget):
 
     def open_database(self) -> DuckDBDatabase:
         """Open the database of the config."""
-        return DuckDBDatabase(self._path, self.config.get("default_target_schema") or "")
+        return DuckDBDatabase(
+            self._path, self.config.get("default_target_schema") or "", threads=self.config["threads"]
+        )
 
     def check_settings(self) -> None:
         """See which file it is."""

@@ -55,8 +55,8 @@ class TargetPostgres(SQLTarget):
         ),
         th.Property("host", th.StringType, title="Host", description="The server's name or address."),
         th.Property("port", th.IntegerType, title="Port", description="The server's port; 5432 if not set."),
-        th.Property("user", th.StringType, title="User"),
-        th.Property("password", th.StringType, secret=True, title="Password"),
+        th.Property("user", th.StringType, title="User", description="Who connects."),
+        th.Property("password", th.StringType, secret=True, title="Password", description="The password of the user."),
         th.Property("database", th.StringType, title="Database", description="The name of the database."),
         th.Property("dbname", th.StringType, title="Database", description="Another name for `database`."),
         th.Property(

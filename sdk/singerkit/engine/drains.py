@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from singerkit import clock
+from singerkit.engine.freed_memory import keep_freed_memory
 from singerkit.engine.slot import Batch, Slot
 from singerkit.engine.workers import Workers
 
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: How long a failed run waits for the sinks that are still storing, in seconds.
 _PATIENCE_SECONDS = 10
+#: Bytes of lines from which on a batch leaves enough behind to be kept.
+_LARGE_BATCH = 1024 * 1024
 
 #: A slot, the batch of it that was drained, and what its sinks raised.
 Ended = tuple[Slot, Batch, BaseException | None]
@@ -37,6 +40,8 @@ class Drains:
 
     def start(self, slot: Slot, batch: Batch) -> None:
         """Start storing a batch."""
+        if batch.line_bytes > _LARGE_BATCH:
+            keep_freed_memory()
         self._started += 1
         self._workers.submit(self._store, (slot, batch))
         self._workers.ensure(self._started)

@@ -14,7 +14,7 @@ from singerkit.errors import DataError, InvalidInputLine
 from singerkit.protocol.reader import RecordRun, excerpt_of
 from singerkit.records.metadata import MetadataStamp
 from singerkit.records.rejection import LineRejected
-from singerkit.records.validate import Envelope
+from singerkit.records.validate import Decode, Envelope
 from singerkit.types import Record, Schema, Step
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class SinkSpec:
 class SlotSpec:
     """What a SCHEMA message makes of a stream: how to decode its lines and where they go."""
 
-    decode: Callable[[bytes], list[Envelope]]
+    decode: Decode
     sinks: tuple[SinkSpec, ...]
     rule: DrainRule
     #: Takes what is refused; without it the first refused record ends the run.
@@ -183,11 +183,13 @@ class Slot:
     def _decoded(self, runs: Sequence[RecordRun]) -> list[Envelope]:
         """Decode a block; where refused records are taken aside, all but those."""
         lines = b"".join([run.lines for run in runs])
+        rows = sum([run.rows for run in runs])
         kept: list[Envelope] = []
         start = 0
         while True:
             try:
-                return kept + self.spec.decode(lines) if kept else self.spec.decode(lines)
+                decoded = self.spec.decode(lines, rows - start)
+                return kept + decoded if kept else decoded
             except LineRejected as rejected:
                 before = lines.split(b"\n", rejected.index + 1)
                 index, rejected.index = rejected.index, start + rejected.index
@@ -196,7 +198,7 @@ class Slot:
                     raise error from None
                 self.spec.rejects.take_line(self.stream, before[index], error)
             if index:
-                kept += self.spec.decode(b"\n".join(before[:index]) + b"\n")
+                kept += self.spec.decode(b"\n".join(before[:index]) + b"\n", index)
             start += index + 1
             lines = before[index + 1]
 

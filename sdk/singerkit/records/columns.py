@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from functools import cached_property
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter, lt
 from typing import Any
 
 import msgspec
@@ -19,6 +20,21 @@ from singerkit.records.json_text import json_text, json_texts
 from singerkit.types import Schema
 
 Values = Sequence[Any]
+
+
+class Column(list[Any]):
+    """The values of a column, which are not changed any more: what types they have is looked at once."""
+
+    @cached_property
+    def types(self) -> frozenset[type]:
+        """The Python types of the values, that of None among them."""
+        return frozenset(map(type, self))
+
+    @cached_property
+    def are_rising(self) -> bool:
+        """Whether they are whole numbers, each greater than the one before."""
+        return self.types == {int} and all(map(lt, self, islice(self, 1, None)))
+
 
 #: Unknown properties that are named in the log; a hostile input could have millions.
 _MOST_NAMED = 20
@@ -65,9 +81,9 @@ def _columns_of_type(kind: type, records: Sequence[Any], names: Sequence[str]) -
 
 
 def _column(field: str, structs: Sequence[Any]) -> Values:
-    values = list(map(attrgetter(field), structs))
-    if msgspec.UnsetType in set(map(type, values)):
-        return [None if value is msgspec.UNSET else value for value in values]
+    values = Column(map(attrgetter(field), structs))
+    if msgspec.UnsetType in values.types:
+        return Column([None if value is msgspec.UNSET else value for value in values])
     return values
 
 
@@ -86,7 +102,11 @@ def _columns_of_dicts(records: Sequence[dict[str, Any]], names: Sequence[str]) -
 
 def types_in(values: Values) -> set[type]:
     """Give the Python types of a column's values, that of None aside."""
-    return set(map(type, values)) - {type(None)}
+    return set(_all_types(values)) - {type(None)}
+
+
+def _all_types(values: Values) -> frozenset[type]:
+    return values.types if isinstance(values, Column) else frozenset(map(type, values))
 
 
 def are_nested(types: Iterable[Any]) -> bool:
@@ -114,7 +134,7 @@ def names_beyond(objects: Sequence[Any], names: Iterable[str]) -> set[str]:
 
 def has_null(values: Values) -> bool:
     """Tell whether a column holds None; ``None in values`` would ask each ``Decimal`` whether it is equal."""
-    return type(None) in set(map(type, values))
+    return type(None) in _all_types(values)
 
 
 def each(values: Values, convert: Callable[[Any], str]) -> list[str | None]:
@@ -162,10 +182,17 @@ def last_of_each_key(
 
 def last_rows(columns: Sequence[Values], *, as_json: bool = False) -> list[int] | None:
     """Give the numbers of the rows that have no later one with the same values; ``None`` when that is all of them."""
+    if len(columns) == 1 and are_rising(columns[0]):
+        return None
     values: Iterable[Any] = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
     keys = map(json_text, values) if as_json else values
     last = {key: number for number, key in enumerate(keys)}
     return None if len(last) == len(columns[0]) else sorted(last.values())
+
+
+def are_rising(values: Values) -> bool:
+    """Tell whether values are whole numbers, each greater than the one before."""
+    return isinstance(values, Column) and values.are_rising
 
 
 class LeftOut:

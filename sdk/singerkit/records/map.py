@@ -9,6 +9,7 @@ The last rule without ``__source__`` that matches makes the stream's own output;
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -26,11 +27,14 @@ from singerkit.types import Record, Schema, Step
 if TYPE_CHECKING:
     from singerkit.records.expression import Expression
 
+logger = logging.getLogger(__name__)
+
 _ELSE = "__else__"
 _FILTER = "__filter__"
 _SOURCE = "__source__"
 _ALIAS = "__alias__"
 _KEY_PROPERTIES = "__key_properties__"
+_RULES = (_ELSE, _FILTER, _SOURCE, _ALIAS, _KEY_PROPERTIES)
 _NULL_TEXT = "__NULL__"
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -250,8 +254,11 @@ def _keeps_rest(stream: _Stream, members: dict[str, Any]) -> bool:
 
 
 def _check_members(stream: _Stream, members: Mapping[str, Any], keys: tuple[str, ...]) -> None:
-    """Refuse what is neither an expression nor null, and the removal of a key property."""
+    """Refuse what is neither an expression nor null, and the removal of a key property; warn of what looks misspelt."""
+    properties = stream.schema.get("properties") or {}
     for name, source in members.items():
+        if name not in properties:
+            _look_for_misspelling(stream, name, properties, removes=_is_null(source))
         if _is_null(source):
             if name in keys:
                 message = (
@@ -262,6 +269,21 @@ def _check_members(stream: _Stream, members: Mapping[str, Any], keys: tuple[str,
             kind = type(source).__name__
             message = f"property '{name}': an expression is text or null, not {kind}; write it in quotes"
             raise MappingError(message, stream=stream.name)
+
+
+def _look_for_misspelling(stream: _Stream, name: str, properties: Mapping[str, Any], *, removes: bool) -> None:
+    """Refuse a rule with a misspelt name; say that a property which is to go may be meant for another."""
+    from difflib import get_close_matches
+
+    if name.startswith("__") and (rules := get_close_matches(name, _RULES, n=1, cutoff=0.7)):
+        raise MappingError(f"there is no rule '{name}'; did you mean '{rules[0]}'?", stream=stream.name)
+    if removes and (meant := get_close_matches(name, properties, n=1, cutoff=0.7)):
+        logger.warning(
+            "Stream '%s': the map removes '%s', which the schema does not name; did you mean '%s'?",
+            stream.name,
+            name,
+            meant[0],
+        )
 
 
 def _check_keys(stream: _Stream, keys: tuple[str, ...], schema: Schema) -> None:

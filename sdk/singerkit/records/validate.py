@@ -22,7 +22,7 @@ import re
 from datetime import date, datetime, time
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Subnormal
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -65,7 +65,13 @@ _decode_raw_lines = msgspec.json.Decoder(RecordLine[msgspec.Raw]).decode_lines
 
 #: What decoding gives: a RECORD message with the record as a dict.
 Envelope: TypeAlias = RecordLine[Record]
-Decode: TypeAlias = "Callable[[bytes], list[Envelope]]"
+
+
+class Decode(Protocol):
+    """Decodes a block of lines; ``rows`` is how many they are, where that is known."""
+
+    def __call__(self, block: bytes, rows: int | None = None) -> list[Envelope]:
+        """Give one envelope a line."""
 
 
 class _Misfit(Exception):
@@ -123,9 +129,9 @@ def compile_decoder(
 def _compile_block_decoder(
     typed: _TypedDecoder, read_line: Callable[[bytes], Envelope], changes: DateChanges, *, keep_raw: bool
 ) -> Decode:
-    def decode(block: bytes) -> list[Envelope]:
+    def decode(block: bytes, rows: int | None = None) -> list[Envelope]:
         try:
-            envelopes = typed.decode(block)
+            envelopes = typed.decode(block, rows)
             if keep_raw:
                 envelopes = _as_they_came(block)
         except _Misfit as misfit:
@@ -286,7 +292,7 @@ class _TypedDecoder:
         return _compile_typed(plan, validate=self._validate, read_dates=read_dates, keep_structs=self._keep_structs)
 
 
-def _refuse(_: bytes) -> NoReturn:
+def _refuse(block: bytes, rows: int | None = None) -> NoReturn:
     raise _Misfit
 
 
@@ -309,20 +315,20 @@ def _compile_typed(
     needs_dicts = bool(not keep_structs or accepts or plan.unsure_keys or read_dates)
     number_fields = _number_fields(plan, numbers)
 
-    def decode(block: bytes) -> list[Envelope]:
+    def decode(block: bytes, rows: int | None = None) -> list[Envelope]:
         try:
             lines = decode_lines(block)
             records = to_builtins([line.record for line in lines], builtin_types=_KEPT_TYPES) if needs_dicts else []
         except _UNREADABLE as error:
             raise _Misfit(str(error)) from None
-        if len(lines) != block.count(b"\n") + (not block.endswith(b"\n")):
+        if len(lines) != (_lines_in(block) if rows is None else rows):
             raise _Misfit("not one message a line")
         if plan.native_dates and _is_finer_than_microseconds(block):
             raise _Misfit("RFC3339 time with more digits than microseconds")
         if not needs_dicts:
-            for number_of, types in number_fields:
-                if not set(map(type, map(number_of, map(_record_of, lines)))) <= types:
-                    raise _Misfit("no number")
+            structs = [line.record for line in lines] if number_fields else []
+            if any(not set(map(type, map(number_of, structs))) <= types for number_of, types in number_fields):
+                raise _Misfit("no number")
             return lines
         if accepts and not accepts(records):
             raise _Misfit("judged to break the schema")
@@ -335,7 +341,8 @@ def _compile_typed(
     return decode
 
 
-_record_of = attrgetter("record")
+def _lines_in(block: bytes) -> int:
+    return block.count(b"\n") + (not block.endswith(b"\n"))
 
 
 def _number_fields(

@@ -3,9 +3,9 @@
 The hooks, in the order in which they are called::
 
     setup()                                  once, before the first record
+      start_batch(context)                   each batch, BatchSink
       preprocess_record(record, context)     each record, only if overridden
       process_record(record, context)        each record: RecordSink (BatchSink: only if overridden)
-      start_batch(context)                   each batch, BatchSink
       process_batch(context)                 each batch, BatchSink: context["records"] is the list of records
       activate_version(new_version)          when the tap says that older rows may go; everything before it is stored
     settle()                                 where settle_seconds is set: when rows have waited so long, and at the end
@@ -25,8 +25,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 from singerkit import clock
-from singerkit.compat.overrides import SINK_OVERRIDES, refuse_overrides
+from singerkit.compat.overrides import BATCH_SINK_OVERRIDES, SINK_OVERRIDES, refuse_overrides
 from singerkit.engine.spec import default_hook, overridden
+from singerkit.errors import ConfigurationError
+from singerkit.sinks.validator import RecordValidator
 from singerkit.types import Record, Schema
 
 if TYPE_CHECKING:
@@ -53,10 +55,15 @@ class Sink:
     #: it was given is durable when it returns. No state leaves before its rows are.
     settle_seconds: float | None = None
 
+    #: Overrides that nothing would call.
+    _refused: ClassVar[Mapping[str, str]] = SINK_OVERRIDES
+    #: Nothing waits with a sink: the engine keeps a batch, and stores it before it calls another hook.
+    _pending_batch: ClassVar[None] = None
+
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Refuse overrides of what is not called here, instead of ignoring them."""
         super().__init_subclass__(**keywords)
-        refuse_overrides(cls, SINK_OVERRIDES)
+        refuse_overrides(cls, cls._refused)
 
     def __init__(
         self, target: Target, stream_name: str, schema: Schema, key_properties: Sequence[str] | None = None
@@ -66,7 +73,7 @@ class Sink:
         self.schema = schema
         self.original_schema = schema
         self._key_properties = list(key_properties or ())
-        self.logger = logging.getLogger(f"{target.name}.{stream_name}")
+        self.logger: logging.Logger = target.logger.getChild(stream_name)
         self.sync_started_at = target.initialized_at
 
     @property
@@ -98,7 +105,23 @@ class Sink:
     @property
     def validate_schema(self) -> bool:
         """Whether records are checked against their schema."""
-        return bool(self.config.get("validate_records", True))
+        return bool(self.config.get("validate_records", True)) and self._gives_validator()
+
+    def get_validator(self) -> RecordValidator | None:
+        """Give what checks records; ``None`` turns it off for this sink.
+
+        The engine checks records by itself, many at once, so a validator of another kind is refused.
+        """
+        return RecordValidator(self.schema)
+
+    def _gives_validator(self) -> bool:
+        validator = self.get_validator()
+        if validator is not None and type(validator) is not RecordValidator:
+            raise ConfigurationError(
+                f"{type(self).__name__}.get_validator gives a validator that would never be called: give None, or what "
+                "super() gives, and change records in preprocess_record(record, context)"
+            )
+        return validator is not None
 
     def setup(self) -> None:
         """Get ready: open what is needed, make the table."""
@@ -132,6 +155,10 @@ class Sink:
         """Change a record before it is processed."""
         return record
 
+    def start_drain(self) -> dict[str, Any]:
+        """Give what waits with the sink, which is nothing."""
+        return {}
+
     def process(self, records: list[Record]) -> None:
         """Store the records of a batch; the engine calls this."""
         raise NotImplementedError(f"{type(self).__name__} has to be a BatchSink or a RecordSink")
@@ -157,6 +184,9 @@ class RecordSink(Sink):
 class BatchSink(Sink):
     """Stores batch by batch."""
 
+    _refused = BATCH_SINK_OVERRIDES
+    _taken: int = 0
+
     @default_hook
     def start_batch(self, context: dict[str, Any]) -> None:
         """Get ready for a batch; ``context`` has its ``batch_id`` and ``batch_start_time``."""
@@ -170,12 +200,29 @@ class BatchSink(Sink):
         """Store ``context["records"]``; when this returns they are durable."""
         raise NotImplementedError(f"{type(self).__name__} has to define process_batch")
 
+    @property
+    def current_size(self) -> int:
+        """Records of the batch that runs, counted for an ``is_full`` of the author's."""
+        return self._taken
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the batch is to be stored now: asked after each record where it is overridden.
+
+        A batch ends where the engine's limits say so, too.
+        """
+        return self._taken >= self.max_size
+
+    @default_hook
+    def mark_drained(self) -> None:
+        """Take note that a batch is stored."""
+
     def process(self, records: list[Record]) -> None:
-        """Store the records of a batch."""
-        context: dict[str, Any] = {"batch_id": str(uuid4()), "batch_start_time": clock.utc_now()}
-        start_batch = overridden(self, "start_batch")
-        if start_batch is not None:
-            start_batch(context)
+        """Store the records of a batch; in several, where an ``is_full`` of the author's says so."""
+        if type(self).is_full is not BatchSink.is_full:
+            self._process_until_full(records)
+            return
+        context = self._start()
         preprocess = overridden(self, "preprocess_record")
         if preprocess is not None:
             records = [preprocess(record, context) for record in records]
@@ -185,4 +232,31 @@ class BatchSink(Sink):
         else:
             for record in records:
                 process_record(record, context)
+        self._finish(context)
+
+    def _process_until_full(self, records: list[Record]) -> None:
+        preprocess = overridden(self, "preprocess_record")
+        context: dict[str, Any] | None = None
+        for record in records:
+            context = self._start() if context is None else context
+            self.process_record(record if preprocess is None else preprocess(record, context), context)
+            self._taken += 1
+            if self.is_full:
+                self._finish(context)
+                context = None
+        if context is not None:
+            self._finish(context)
+
+    def _start(self) -> dict[str, Any]:
+        context: dict[str, Any] = {"batch_id": str(uuid4()), "batch_start_time": clock.utc_now()}
+        start_batch = overridden(self, "start_batch")
+        if start_batch is not None:
+            start_batch(context)
+        return context
+
+    def _finish(self, context: dict[str, Any]) -> None:
         self.process_batch(context)
+        self._taken = 0
+        mark_drained = overridden(self, "mark_drained")
+        if mark_drained is not None:
+            mark_drained()

@@ -37,8 +37,11 @@ class SQLSink(BatchSink, Generic[_Connector]):
     these hooks: see :mod:`singerkit.sinks.hook_loading`.
     """
 
+    #: What connects to the database.
     connector_class: ClassVar[type[SQLConnector]] = SQLConnector
+    #: The column that says when a row was deleted at the source.
     soft_delete_column_name: str = "_sdc_deleted_at"
+    #: The column that says which version of its table a row is of.
     version_column_name: str = "_sdc_table_version"
     #: Whether the sink fills a new table beside the one that it is to replace.
     is_beside: bool = False

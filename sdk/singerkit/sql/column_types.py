@@ -59,14 +59,8 @@ class JSONSchemaToSQL:
 
     def to_sql_type(self, schema: Mapping[str, Any]) -> TypeEngine[Any]:
         """Give the column's type for a property's schema."""
-        datatype = schema.get("x-sql-datatype")
-        if datatype in self._of_datatype:
-            return self._invoke_handler(self._of_datatype[datatype], schema)
-        types = self._get_type_from_schema(schema)
-        if types is None:
-            return self._of_kind(schema)
-        named = [name for name in types if name != "null"]
-        return self._of_one(named[0], schema) if len(named) == 1 else self.handle_multiple_types(named)
+        found = self._get_type_from_schema(schema)
+        return self._of_union(schema) if found is None else found
 
     def handle_multiple_types(self, types: Sequence[str]) -> Any:
         """Give the type for values of several JSON types; text, but for integers and other numbers together."""
@@ -117,11 +111,24 @@ class JSONSchemaToSQL:
         made: TypeEngine[Any] = handler() if isinstance(handler, type) else handler(schema)
         return made
 
-    def _get_type_from_schema(self, schema: Mapping[str, Any]) -> list[str] | None:
-        """Give the JSON types that a schema names, those of ``anyOf`` and ``oneOf`` too; None where it names none."""
-        if "type" in schema:
-            return [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
-        return None
+    def _get_type_from_schema(self, schema: Mapping[str, Any]) -> TypeEngine[Any] | None:
+        """Give the column's type for a schema that names a type of its own; None where it names none."""
+        datatype = schema.get("x-sql-datatype")
+        if datatype in self._of_datatype:
+            return self._invoke_handler(self._of_datatype[datatype], schema)
+        if "type" not in schema:
+            return None
+        types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+        named = [name for name in types if name != "null"]
+        found: TypeEngine[Any]
+        found = self._of_one(named[0], schema) if len(named) == 1 else self.handle_multiple_types(named)
+        return found
+
+    def _of_union(self, schema: Mapping[str, Any]) -> TypeEngine[Any]:
+        """Give the type for a schema that lists others; that of the only one which is more than null is its own."""
+        listed = [part for word in ("anyOf", "oneOf") for part in schema.get(word) or () if isinstance(part, Mapping)]
+        parts = [part for part in listed if part.get("type") not in ("null", ["null"])]
+        return self.to_sql_type(parts[0]) if len(parts) == 1 else self._of_kind(schema)
 
 
 def widest(types: Sequence[TypeEngine[Any]]) -> TypeEngine[Any]:

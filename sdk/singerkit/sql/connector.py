@@ -42,6 +42,7 @@ class SQLConnector(TableMaking):
 
     #: Schemas whose tables are not discovered.
     hidden_schemas: ClassVar[frozenset[str]] = SYSTEM_SCHEMAS
+    #: What gives the schemas of columns.
     sql_to_jsonschema_converter: ClassVar[type[SQLToJSONSchema]] = SQLToJSONSchema
 
     def __init_subclass__(cls, **keywords: Any) -> None:

@@ -91,6 +91,10 @@ class Dialect(ABC):
     def change_type(self, table: str, column: str, before: str, after: str) -> str:
         """Give the statement that changes a column's type and keeps its values."""
 
+    def type_keeping_values(self, cursor: Any, table: str, column: str, before: str, after: str) -> str:
+        """Give the type that a column becomes to hold what ``after`` holds: text, where it would round values."""
+        return after
+
     @abstractmethod
     def allow_null(self, table: str, column: str, column_type: str) -> str:
         """Give the statement that lets a column hold null."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import NamedTemporaryFile
 
 
 @contextmanager
@@ -21,6 +20,8 @@ def in_memory(data: bytes) -> Iterator[str]:
         finally:
             os.close(file)
         return
+    from tempfile import NamedTemporaryFile
+
     with NamedTemporaryFile(suffix=".jsonl") as temporary:
         temporary.write(data)
         temporary.flush()

@@ -203,11 +203,10 @@ class ServerTable(Table):
         return kept
 
     def _widen(self, column: str, before: str, after: str) -> None:
-        statement = self._dialect.change_type(self._name, column, before, after)
-        logger.info("Table %s: column %s becomes %s to hold what comes", self._name, quoted(column), after)
-
         def change(cursor: Any) -> Layout:
-            cursor.execute(statement)
+            wide = self._dialect.type_keeping_values(cursor, self._name, column, before, after)
+            logger.info("Table %s: column %s becomes %s to hold what comes", self._name, quoted(column), wide)
+            cursor.execute(self._dialect.change_type(self._name, column, before, wide))
             return self._dialect.layout(cursor, self._schema, self._plain_name)
 
         self._layout = self._run(change)

@@ -42,17 +42,21 @@ _RENAME = "ALTER TABLE %(before)s RENAME TO %(after)s"
 class TableMaking(TableLookup):
     """Makes and changes tables."""
 
-    #: Whether columns may be added, renamed, and changed to a wider type.
+    #: Whether columns may be added.
     allow_column_add: bool = True
+    #: Whether columns may be renamed.
     allow_column_rename: bool = True
+    #: Whether columns may be changed to a wider type.
     allow_column_alter: bool = False
     #: Whether rows may be merged by key through a second table; without it they are inserted.
     allow_merge_upsert: bool = True
     #: Whether a new table may take an old one's place.
     allow_overwrite: bool = True
+    #: Whether temporary tables may be made.
     allow_temp_tables: bool = True
     #: The longest text of a column; ``None``: texts of any length.
     max_varchar_length: int | None = None
+    #: What gives the types of columns.
     jsonschema_to_sql_converter: ClassVar[type[JSONSchemaToSQL]] = JSONSchemaToSQL
 
     # Types

@@ -16,7 +16,7 @@ from singerkit.errors import DataError, SingerKitError
 from singerkit.records.columns import Values, as_json, each, text_of, types_in
 from singerkit.sql import kinds
 from singerkit.sql.dialect import Dialect, Layout
-from singerkit.sql.names import listed, quoted
+from singerkit.sql.names import listed, marked, quoted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -159,7 +159,30 @@ class AnySQL(Dialect):
         return f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} DROP NOT NULL"
 
     def drop_primary_key(self, cursor: _Connection, schema: str, table: str) -> None:
-        """Leave it: rows are told apart by the stream's key properties all the same."""
+        """Drop the constraint by its name; where it has none, as in SQLite, copy the rows into a table without it.
+
+        Errors: ``DataError`` where the copy would lose what somebody made for the table.
+        """
+        import sqlalchemy
+
+        name = sqlalchemy.inspect(cursor.sqlalchemy).get_pk_constraint(table, schema).get("name")
+        place = f"{quoted(schema)}.{quoted(table)}"
+        if name:
+            cursor.execute(f"ALTER TABLE {place} DROP CONSTRAINT {quoted(name)}")
+            return
+        if depending := _depending(cursor.sqlalchemy, schema, table):
+            raise DataError(
+                f"the key of the table '{table}' has to change, and this database can do that only by a copy, which "
+                f"would lose {depending}: change the key by hand"
+            )
+        copy = marked(f"_unkeyed_{table}")
+        types, beside = self.layout(cursor, schema, table).types, f"{quoted(schema)}.{quoted(copy)}"
+        if copy in self.tables(cursor, schema):  # of a run that was killed
+            cursor.execute(f"DROP TABLE {beside}")
+        cursor.execute(f"CREATE TABLE {beside} ({', '.join(f'{quoted(name)} {types[name]}' for name in types)})")
+        names = listed(list(types))
+        cursor.execute(f"INSERT INTO {beside} ({names}) SELECT {names} FROM {place}")  # noqa: S608 - quoted
+        self.swap(cursor, schema, {copy: table})
 
     def stage(self, cursor: _Connection, table: str, columns: Sequence[str]) -> str:
         """Make a temporary table."""
@@ -245,3 +268,27 @@ def _bound_as(values: Sequence[Any]) -> Any:
     if Decimal in found and found <= _NUMBERS:
         return types.Numeric()
     return types.Date() if date in found else None
+
+
+def _depending(connection: Connection, schema: str, table: str) -> str:
+    """Say what a table has that a copy of its columns would not have; nothing where there is nothing."""
+    import sqlalchemy
+
+    inspector = sqlalchemy.inspect(connection)
+    with_default = [column for column in inspector.get_columns(table, schema) if column.get("default")]
+    found: dict[str, Any] = {
+        "an index": inspector.get_indexes(table, schema),
+        "a unique constraint": inspector.get_unique_constraints(table, schema),
+        "a check": inspector.get_check_constraints(table, schema),
+        "a foreign key": inspector.get_foreign_keys(table, schema),
+        "a default": with_default,
+        "a view": [
+            name
+            for name in inspector.get_view_names(schema)
+            if table in str(inspector.get_view_definition(name, schema))
+        ],
+    }
+    if connection.dialect.name == "sqlite":
+        triggers = sqlalchemy.text("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table")
+        found["a trigger"] = list(connection.execute(triggers, {"table": table}))
+    return " and ".join(what for what, parts in found.items() if parts)

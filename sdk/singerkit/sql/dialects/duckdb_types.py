@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Collection, Mapping
+from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from functools import lru_cache
+from typing import Any, get_args
+
+import msgspec
 
 from singerkit.records.columns import Values, as_json, each, text_of, types_in
 from singerkit.sql import kinds
@@ -32,6 +35,8 @@ _WHOLE_BITS: Mapping[str, int] = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, B
 _UNSIGNED = frozenset({"UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"})
 _EXACT_IN_DOUBLE = 2**53
 _ENUM = "ENUM("
+#: What DuckDB's reader keeps in an object; a number with a fraction it reads as a double.
+_KEPT_IN_OBJECTS = frozenset({str, int, float, bool, type(None), datetime, date, time, msgspec.UnsetType})
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _PLAIN: Mapping[str, frozenset[type]] = {
     BOOLEAN: frozenset({bool}),
@@ -70,6 +75,11 @@ def wider(existing: str, wanted: str) -> str:
     return TIMESTAMPTZ if (existing, wanted) == (DATE, TIMESTAMPTZ) else VARCHAR
 
 
+def is_whole(column_type: str) -> bool:
+    """Tell whether a column holds whole numbers only."""
+    return column_type in _WHOLE_BITS or column_type in _UNSIGNED
+
+
 def _is_number(name: str) -> bool:
     return name in (BIGINT, DOUBLE, HUGEINT) or _DECIMAL.fullmatch(name) is not None
 
@@ -78,7 +88,7 @@ def fitted(values: Values, column_type: str) -> tuple[Values, str]:
     """Give the values in a form that JSON carries exactly, and the type that their column needs to hold them so."""
     types = types_in(values)
     if column_type == JSON:
-        return as_json(values), JSON
+        return values if _are_objects_kept(types) else as_json(values), JSON
     if types <= _PLAIN.get(column_type, frozenset()):
         return values, column_type
     if column_type.startswith(_ENUM) and types <= {str}:  # its owner says what may be in it: the database judges
@@ -101,10 +111,24 @@ def fitted(values: Values, column_type: str) -> tuple[Values, str]:
     return each(values, text_of), VARCHAR
 
 
-def carried_as(column_type: str) -> str:
+def carried_as(column_type: str, values: Values) -> str:
     """Give the type as which the JSON reader takes a column: what it would change on the way it takes as text."""
+    if column_type == JSON and _are_objects_kept(types_in(values)):
+        return JSON
     as_text = column_type == JSON or column_type.startswith(_ENUM) or _DECIMAL.fullmatch(column_type)
     return VARCHAR if as_text else column_type
+
+
+def _are_objects_kept(kinds: Collection[type]) -> bool:
+    return bool(kinds) and all(issubclass(kind, msgspec.Struct) and _is_kept(kind) for kind in kinds)
+
+
+@lru_cache(maxsize=256)
+def _is_kept(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return all(map(_is_kept, annotation.__annotations__.values()))
+    parts = get_args(annotation)
+    return annotation in _KEPT_IN_OBJECTS or (bool(parts) and all(map(_is_kept, parts)))
 
 
 def _whole_type(values: Values, column_type: str) -> str:
@@ -117,7 +141,8 @@ def _whole_type(values: Values, column_type: str) -> str:
 
 
 def _bits(values: Values) -> int:
-    return max((abs(value) for value in values if type(value) is int), default=0)
+    whole = [value for value in values if type(value) is int]
+    return max(max(whole), -min(whole)) if whole else 0
 
 
 def _fixed(values: Values, precision: int, scale: int) -> Values | None:

@@ -16,6 +16,8 @@ from singerkit.sql.texts import are_doubles, fit_digits, longest, plain_number, 
 BOOLEAN, BIGINT, DOUBLE, WHOLE, DECIMAL = "tinyint(1)", "bigint(20)", "double", "decimal(65,0)", "decimal(65,30)"
 TEXT, KEY_TEXT, JSON, INSTANT, DATE = "longtext", "varchar(255)", "json", "datetime(6)", "date"
 _SCALE = 30
+#: Numbers from here on have more digits before the point than the widest decimal with a fraction has.
+TOO_LARGE = "1e35"
 
 #: A time of day stays text: the server's own type has no offset. So do values of several types: in a column of JSON a
 #: text would have quotes.
@@ -67,6 +69,11 @@ def wider(existing: str, wanted: str) -> str:
     if existing.startswith(("datetime", "timestamp")) and wanted in (DATE, INSTANT):
         return existing if existing == INSTANT else INSTANT
     return INSTANT if (existing, wanted) == (DATE, INSTANT) else TEXT
+
+
+def may_round(before: str, after: str) -> bool:
+    """Tell whether numbers of a column may have digits that a decimal type has no place for."""
+    return _DECIMAL.fullmatch(after) is not None and not _WHOLE.fullmatch(before)
 
 
 def fitted(values: Values, column_type: str) -> tuple[Texts, str]:
