@@ -12,6 +12,7 @@ from pathlib import Path
 from figures import RowResult
 from loaders import DESTINATIONS
 from loading import measure_loading
+from page import publish
 from processes import CommandFailed
 from report import describe_run, print_report, report_as_json
 from rich.console import Console
@@ -40,11 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     results = _measure(options, sides, progress)
     print_report(console, results, describe_run(sides, options.records, options.repeats))
-    if options.json:
+    if options.json or options.publish:
         facts = {"records": options.records, "parents": options.parents, "repeats": options.repeats}
         measured_at = datetime.now(UTC).isoformat(timespec="seconds")
         document = report_as_json(results, sides, measured_at=measured_at, **facts)
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
+        if options.json:
+            options.json.write_text(json.dumps(document, indent=2) + "\n")
+        if options.publish:
+            publish(document)
     return int(any(result.failures for result in results.values()))
 
 
@@ -57,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--side", choices=("both", "singerkit", "singer-sdk"), default="both")
     parser.add_argument("--no-install", action="store_true", help="measure singerkit alone where singer-sdk is missing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
+    parser.add_argument("--publish", action="store_true", help="put the rows into the page about performance")
     return parser
 
 
