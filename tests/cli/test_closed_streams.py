@@ -36,7 +36,7 @@ def test_a_process_without_one_says_so(tmp_path, plugin, redirection, said):
     done = started(COMMANDS[plugin], redirection, tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert [line.startswith("  help: ") for line in done.stderr.splitlines()] == [False, True]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,15 +8,21 @@ import signal
 import stat
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from plain_programs import TAP, TARGET
 
-from singerkit.runner.job import Limits, Program
+from singerkit.clock import utc_now
+from singerkit.runner.job import Job, Limits, Program, Retention
+from singerkit.runner.keeper import Keeper
 from singerkit.runner.running import as_known
-from singerkit.runner.store.base import LockedError, StoreError
+from singerkit.runner.store.base import LockedError, RunRecord, StoreError
+from singerkit.runner.units import Unit, unit_job
+
+PROGRAM = Program(name="x", argv=("x",))
 
 LAST = {"bookmarks": {"s": {"n": 10}}}
 #: Ends after five records, as `how` says.
@@ -33,9 +39,9 @@ def test_a_success_loads_all_and_persists_the_last_state(bench):
 
 
 def test_a_run_goes_on_from_the_state_of_the_one_before(bench):
-    bench.run(tap=BREAKING_TAP)
+    before = bench.run(tap=BREAKING_TAP).revision_after
     record = bench.run()
-    assert (record.revision_before, record.revision_after) == (1, 2)
+    assert record.revision_before == before < record.revision_after
     assert (bench.ids, bench.state) == (list(range(1, 11)), LAST)
 
 
@@ -244,6 +250,16 @@ def test_rotated_tokens_are_kept_until_their_user_changes_them(bench):
     assert had == ["a", "a+", "a++", "b"]
 
 
+def test_a_rotated_token_that_can_not_be_kept_is_kept_by_the_next_run(bench):
+    kept = bench.folder / "private" / "kept"
+    blocked = ROTATE + f"os.rename({str(kept)!r}, {str(kept)!r} + '-before'); open({str(kept)!r}, 'w').close()"
+    bench.run(tap=bench.program("tap", blocked, config={"token": "a"}, writes_back=True))
+    kept.unlink()
+    bench.run(tap=bench.program("tap", ROTATE, config={"token": "a"}, writes_back=True))
+    assert bench.state["had"] == "a+"
+    assert not [path for path in (bench.folder / "private" / "run").iterdir() if path.is_dir()]
+
+
 def test_what_a_crash_left_is_swept_and_what_was_written_back_is_kept(bench):
     folder = bench.folder / "private" / "run"
     config = {"token": "a"}
@@ -303,6 +319,29 @@ def test_a_second_run_of_the_same_key_is_refused(bench):
     assert bench.store.runs() == []
 
 
+def test_old_runs_are_forgotten_now_and_then_and_the_last_success_stays(bench):
+    retention = Retention(runs=3)
+    success = bench.run(retention=retention)
+    for _ in range(49):
+        bench.store.release(bench.store.acquire("p", "x", 60))
+    failed = [bench.run(tap="sys.exit(1)", retention=retention) for _ in range(5)]
+    assert len(bench.store.runs()) == 6
+    for _ in range(100 - 55 - 1):
+        bench.store.release(bench.store.acquire("p", "x", 60))
+    failed.append(bench.run(tap="sys.exit(1)", retention=retention))
+    assert [run.id for run in bench.store.runs()] == [*(run.id for run in failed[:2:-1]), success.id]
+
+
+@pytest.mark.parametrize(("kept", "left"), [(7, 7), (0, 100)])
+def test_old_revisions_are_forgotten_now_and_then(bench, kept, left):
+    lease = bench.store.acquire("p", "x", 60)
+    for revision in range(99):
+        bench.store.put("p", {"n": revision}, expected=revision or None, lease=lease, run="r")
+    bench.store.release(lease)
+    bench.run(tap='write({"type": "STATE", "value": {"n": 99}})', retention=Retention(revisions=kept))
+    assert (bench.store.get("p").revision, len(bench.store.history("p"))) == (100, left)
+
+
 def test_steps_follow_a_success_only_and_know_the_run(bench):
     facts = bench.folder / "facts"
     step = f"env | grep ^SINGERKIT_ > {facts}"
@@ -314,6 +353,55 @@ def test_steps_follow_a_success_only_and_know_the_run(bench):
     assert ("after", "done") in bench.shown.lines
     failed = bench.run(after=("exit 3", f"rm {facts}"))
     assert (failed.status, failed.exit_code, facts.exists()) == ("after_failed", 1, True)
+
+
+def stopped_once_there_is(path):
+    """Have this process get a SIGTERM when a file is there; give its path."""
+
+    def stop():
+        while not path.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    return path
+
+
+def test_a_signal_ends_a_step_that_follows_even_one_that_ignores_it(bench):
+    begun = stopped_once_there_is(bench.folder / "begun")
+    step = f"trap '' TERM; touch {begun}; while true; do sleep 0.1; done"
+    record = bench.run(after=(step, "echo never"), limits=Limits(grace_s=1))
+    assert (record.status, record.exit_code, bench.state) == ("cancelled", 143, LAST)
+    assert ("after", "never") not in bench.shown.lines
+
+
+def test_a_step_that_is_to_end_is_told_once_and_can_clean_up(bench):
+    begun = stopped_once_there_is(bench.folder / "begun")
+    step = f"trap 'sleep 0.3 && echo cleaned; exit 0' TERM; touch {begun}; sleep 30 & wait"
+    bench.run(after=(step,), limits=Limits(grace_s=20))
+    assert ("after", "cleaned") in bench.shown.lines
+
+
+def test_old_runs_and_revisions_of_units_are_forgotten_too(bench):
+    job = Job(name="p", state_key="p", tap=PROGRAM, target=PROGRAM, retention=Retention(runs=20, revisions=20))
+    unit = Unit("p", "s", ("s",))
+    of_unit = unit_job(job, unit)
+    for number in range(110):
+        whole = Keeper(bench.store, job, run=f"whole{number}", listener=bench.shown)
+        run = f"unit{number}"
+        keeper = Keeper(bench.store, of_unit, run=run, listener=bench.shown)
+        bench.store.log(
+            RunRecord(id=run, pipeline=of_unit.name, state_key=of_unit.state_key, started=utc_now(), status="success")
+        )
+        keeper.acknowledge({"bookmarks": {"s": {"replication_key_value": number}}})
+        keeper.persist()
+        keeper.forget_old_runs()
+        keeper.close()
+        whole.gather([unit])
+        whole.close()
+    assert len(bench.store.history("p")) <= 100
+    assert len(bench.store.history(of_unit.state_key)) <= 100
+    assert len(bench.store.runs(of_unit.name, limit=1000)) <= 50
 
 
 def test_metrics_in_logs_are_kept(bench):
@@ -332,6 +420,41 @@ def test_the_catalog_is_discovered_and_changed_by_rules(bench):
     """
     bench.run(tap=tap, catalog_rules=lambda catalog: {"streams": [*catalog["streams"], {"tap_stream_id": "t"}]})
     assert [entry["tap_stream_id"] for entry in bench.state["streams"]] == ["s", "t"]
+
+
+SLOW_DISCOVERY = """
+if "--discover" in sys.argv:
+    open("discovering", "w").close()
+    time.sleep(SECONDS)
+    write({"streams": []})
+"""
+
+
+def test_the_lease_is_kept_while_a_tap_discovers(bench, monkeypatch):
+    monkeypatch.setenv("SINGERKIT_LEASE_SECONDS", "1")
+    monkeypatch.chdir(bench.folder)
+    taken = []
+
+    def take():
+        with suppress(LockedError):
+            taken.append(bench.store.acquire("p", "another", 60))
+
+    threading.Timer(2, take).start()
+    record = bench.run(tap=SLOW_DISCOVERY.replace("SECONDS", "3"), catalog_rules=lambda catalog: catalog)
+    assert (record.status, taken) == ("success", [])
+
+
+def test_a_signal_ends_a_discovery(bench, monkeypatch):
+    monkeypatch.chdir(bench.folder)
+
+    def stop():
+        while not (bench.folder / "discovering").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    record = bench.run(tap=SLOW_DISCOVERY.replace("SECONDS", "600"), catalog_rules=lambda catalog: catalog)
+    assert (record.status, record.exit_code) == ("cancelled", 143)
 
 
 def test_a_discovery_that_fails_is_told(bench):

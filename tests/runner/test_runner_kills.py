@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import random
 import shlex
-import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from killing import kill_somebody, processes_with
 from plain_programs import Bench
 
 ROWS = 400
@@ -95,11 +95,7 @@ def one_run(bench, key, tap, target, seed):
     )
     hit = False
     if seed is not None:
-        time.sleep(seed.random() * 2.5)
-        victims = [runner.pid, *children_of(runner.pid)]
-        with suppress(ProcessLookupError):
-            os.kill(victims[seed.randrange(len(victims))], seed.choice([signal.SIGKILL, signal.SIGTERM]))
-            hit = runner.poll() is None or runner.returncode != 0
+        hit = kill_somebody(runner, seed)
     log = runner.communicate(timeout=120)[1].decode()
     until = time.monotonic() + 30
     while time.monotonic() < until and (left := processes_with(str(bench.folder))):
@@ -108,32 +104,6 @@ def one_run(bench, key, tap, target, seed):
     if seed is None:
         assert runner.returncode == 0, log
     return hit or runner.returncode != 0
-
-
-def children_of(pid):
-    found = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(word) for word in path.read_text().split()]
-    # Not the guard: who kills that by name wants orphans.
-    return [child for child in found if b"read -r word" not in command_line(child)]
-
-
-def command_line(pid):
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
-
-
-def processes_with(text):
-    """Give the taps and targets of a folder that still run."""
-    found = {}
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            line = command_line(int(path.name)).replace(b"\0", b" ").decode("utf-8", "replace")
-            if text in line and "read -r word" not in line and int(path.name) != os.getpid():
-                found[int(path.name)] = line
-    return found
 
 
 def stored_ids(path):

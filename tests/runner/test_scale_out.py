@@ -10,21 +10,31 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
+from singerkit.runner.executors import Workers
 from singerkit.runner.prepare import prepare
 from singerkit.runner.project import load_project
+from singerkit.runner.scale_out import ScaleOut
+from singerkit.runner.store.base import StoreAwayError
 from singerkit.runner.store.open import open_store
+from singerkit.runner.unit_runs import Where
+from singerkit.runner.units import plan_units
 
-TAP = Path(__file__).parents[1] / "connectors_for_tests" / "tap_shares.py"
+CONNECTORS = Path(__file__).parents[1] / "connectors_for_tests"
+TAP = CONNECTORS / "tap_shares.py"
+#: Writes down where two load one part at once.
+WITNESS = json.dumps([sys.executable, str(CONNECTORS / "target_witness.py")])
 PROJECT = """
 [taps.tap-shares]
 command = ["{python}", "{tap}"]
 config = {{ parts = {parts}, rows = {rows}, pause_s = {pause_s} }}
 [targets.target-sqlite]
+command = {target}
 max_units = {writers}
 config = {{ path_to_database = "{folder}/out.db", batch_size_rows = 5 }}
 [pipelines.p]
@@ -37,13 +47,11 @@ after = ["echo whole >> {folder}/after"]
 class Place:
     """A project and what it has loaded."""
 
-    def __init__(self, folder, *, parts=2, rows=20, pause_s=0.0, writers=4):
+    def __init__(self, folder, *, parts=2, rows=20, pause_s=0.0, writers=4, target='"target-sqlite"'):
         self.folder = folder
         self.rows_expected = {(part, n) for part in range(parts) for n in range(1, rows + 1)}
-        text = PROJECT.format(
-            python=sys.executable, tap=TAP, folder=folder, parts=parts, rows=rows, pause_s=pause_s, writers=writers
-        )
-        (folder / "singer.toml").write_text(text)
+        said = {"parts": parts, "rows": rows, "pause_s": pause_s, "writers": writers, "target": target}
+        (folder / "singer.toml").write_text(PROJECT.format(python=sys.executable, tap=TAP, folder=folder, **said))
         self.environment = {**os.environ, "SINGERKIT_LEASE_SECONDS": "3"}
 
     def command(self, *words):
@@ -59,12 +67,12 @@ class Place:
         with (self.folder / "driver.log").open("ab") as log:
             return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
 
-    def count(self):
-        """Count what is loaded, also while there is no table yet."""
+    def loaded_so_far(self):
+        """Give what is loaded, also while there is no table yet."""
         try:
-            return len(self.loaded())
+            return self.loaded()
         except sqlite3.Error:
-            return 0
+            return []
 
     def loaded(self, table="parts"):
         with closing(sqlite3.connect(self.folder / "out.db", timeout=30)) as database:
@@ -189,7 +197,7 @@ ROWS_BETWEEN_KILLS = 50
 @pytest.mark.kill
 def test_a_cluster_whose_workers_and_driver_are_killed_loses_nothing(tmp_path):
     pytest.importorskip("distributed")
-    place = Place(tmp_path, parts=PARTS, rows=60, pause_s=0.01, writers=WORKERS)
+    place = Place(tmp_path, parts=PARTS, rows=60, pause_s=0.01, writers=WORKERS, target=WITNESS)
     seed = random.Random(5)
     cluster = Cluster(tmp_path, WORKERS)
     with cluster:
@@ -204,7 +212,7 @@ def test_a_cluster_whose_workers_and_driver_are_killed_loses_nothing(tmp_path):
                 assert driver.returncode == -signal.SIGKILL, (tmp_path / "driver.log").read_text()
                 driver = place.drive(cluster.address)
             # As often as something was loaded, not as time goes by: a slow machine must get somewhere, too.
-            loaded = place.count()
+            loaded = len(place.loaded_so_far())
             if loaded - loaded_at_kill >= ROWS_BETWEEN_KILLS:
                 loaded_at_kill = loaded
                 cluster.kill_one(seed)
@@ -213,9 +221,88 @@ def test_a_cluster_whose_workers_and_driver_are_killed_loses_nothing(tmp_path):
                     driver.kill()
         assert driver.wait() == 0
         assert driver_was_killed
+    print(f"{cluster.kills} workers and the driver were killed")
     place.is_complete()
-    rows = place.loaded()
-    assert len(rows) == len(set(rows))
+    assert len(list((tmp_path / "parts").iterdir())) == PARTS + 1  # a lock each, and no word of two at once
+
+
+@pytest.mark.parametrize("where", ["local", "cluster"])
+def test_units_are_stopped_and_drain_when_the_driver_is_asked_to_end(tmp_path, where):
+    place = Place(tmp_path, parts=3, rows=100_000, pause_s=0.01)
+    if where == "cluster":
+        pytest.importorskip("distributed")
+    with Cluster(tmp_path, 2) if where == "cluster" else nullcontext() as cluster:
+        driver = place.drive(cluster.address if cluster else "local:2")
+        until = time.monotonic() + 120
+        while len({part for part, _ in place.loaded_so_far()}) < 2 and time.monotonic() < until:
+            time.sleep(0.1)
+        driver.send_signal(signal.SIGTERM)
+        assert driver.wait(120) == 128 + signal.SIGTERM, (tmp_path / "driver.log").read_text()
+        loaded = place.loaded()
+        time.sleep(1)
+        assert place.loaded() == loaded  # nobody goes on, though the workers are there
+    bookmarks = [bookmark_of(state) for key, state in place.states().items() if key != "p"]
+    assert dict(bookmarks) == {part: max(n for of, n in loaded if of == part) for part, _ in loaded}
+    assert {run["status"] for run in place.runs()} == {"cancelled"}
+
+
+class BreakingOff(ThreadPoolExecutor):
+    """Threads of which some say that the store went away, instead of running what they were given."""
+
+    def __init__(self, breaks):
+        super().__init__(2)
+        self.breaks = breaks
+
+    def submit(self, work, text, *rest):
+        if self.breaks and '"part": 1' in text:
+            self.breaks -= 1
+            broken = Future()
+            broken.set_exception(StoreAwayError("no route"))
+            return broken
+        return super().submit(work, text, *rest)
+
+
+@pytest.mark.parametrize(("breaks", "status"), [(3, "success"), (99, "tap_failed")])
+def test_a_unit_whose_store_went_away_is_tried_again(tmp_path, bench, monkeypatch, breaks, status):
+    monkeypatch.setenv("SINGERKIT_LEASE_SECONDS", "1")
+    place = Place(tmp_path)
+    project = load_project(tmp_path / "singer.toml")
+    job = project.job("p")
+    units = plan_units(job, tmp_path)
+    store = open_store(project.state_url)
+    where = Where(str(tmp_path / "singer.toml"), None, project.state_url)
+    with BreakingOff(breaks) as executor:
+        workers = Workers(executor, lambda: 2, lambda function: function(), lambda error: False)
+        record = ScaleOut(job, units, where, store, bench.shown)(workers, lambda unit: bench.shown)
+    store.close()
+    assert record.status == status
+    if status == "success":
+        place.is_complete()
+    else:
+        assert "parts:" in record.failure
+        assert "it came no further" in record.failure
+
+
+def test_units_that_no_worker_can_take_are_told_and_can_be_cancelled(tmp_path):
+    pytest.importorskip("distributed")
+    place = Place(tmp_path)
+    path = tmp_path / "singer.toml"
+    path.write_text(path.read_text().replace("[taps.tap-shares]", "[taps.tap-shares]\nresources = { api = 1 }"))
+    with Cluster(tmp_path, 1) as cluster:
+        driver = place.drive(cluster.address)
+        until = time.monotonic() + 60
+        while "no worker with api" not in (tmp_path / "driver.log").read_text() and time.monotonic() < until:
+            time.sleep(0.1)
+        driver.send_signal(signal.SIGTERM)
+        assert driver.wait(60) == 128 + signal.SIGTERM
+    assert "no worker with api" in (tmp_path / "driver.log").read_text()
+
+
+def bookmark_of(state):
+    """Give part and number of a unit's only bookmark."""
+    ((_, bookmark),) = state["bookmarks"].items()
+    part = bookmark["partitions"][0] if "partitions" in bookmark else bookmark
+    return part.get("context", {}).get("part", 0), part["replication_key_value"]
 
 
 class Cluster:
@@ -225,6 +312,7 @@ class Cluster:
         self.folder = folder
         self.count = count
         self.workers = []
+        self.kills = 0
 
     def __enter__(self):
         self.scheduler = subprocess.Popen(
@@ -250,6 +338,7 @@ class Cluster:
         )  # fmt: skip
 
     def kill_one(self, seed):
+        self.kills += 1
         at = seed.randrange(self.count)
         self.workers[at].send_signal(signal.SIGKILL)
         self.workers[at].wait()

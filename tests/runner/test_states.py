@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from singerkit.errors import StateError
@@ -95,6 +95,7 @@ BOOKMARKS = st.fixed_dictionaries(
 ANY_STATES = BOOKMARKS | st.dictionaries(st.text(max_size=3), st.integers(), max_size=3)
 
 
+@example({}, {"bookmarks": {"a": {"partitions": [{"context": {"p": 0}, "n": 0}, {"context": {"p": 0}, "n": 1}]}}})
 @given(ANY_STATES, ANY_STATES)
 def test_what_is_merged_twice_is_merged(stored, new):
     once = merged(stored, new)

@@ -73,6 +73,8 @@ def _members(schema: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[
         if isinstance(member, dict):
             yield (*path, name), member, name in required
             yield from _members(member, (*path, name))
+            if isinstance(member.get("items"), dict):
+                yield from _members(member["items"], (*path, f"{name}[]"))
 
 
 def _types(setting: Mapping[str, Any]) -> str:

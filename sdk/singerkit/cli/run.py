@@ -1,4 +1,7 @@
-"""The boundary of a run: whatever happens inside ends as log lines and an exit code, never as a traceback."""
+"""The boundary of a run: whatever happens inside ends as log lines and an exit code, never as a traceback.
+
+The last line names the page that helps.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from singerkit import help_pages
 from singerkit.errors import ConfigurationError, OutputClosed, SingerKitError
 
 if TYPE_CHECKING:
@@ -57,27 +61,30 @@ def _report(name: str, error: SingerKitError) -> None:
     details: list[str] = getattr(error, "errors", None) or getattr(error, "violations", None) or []
     # The description repeats the details as lines; the log shows each below the message, escaped by itself.
     headline = error.describe().removesuffix("".join(f"\n  {line}" for line in details))
-    _critical(name, headline, error, details)
+    _critical(name, headline, error, details, help_pages.page_on_error(type(error)))
 
 
 def _report_unforeseen(name: str, error: BaseException) -> None:
     from singerkit.telemetry.logs import describe_exception, is_internal, notes_of, place_of
 
+    section = help_pages.CONNECTOR_CODE
     if isinstance(error, OSError) and error.strerror:  # the machine's state, not the connector's mistake
+        section = help_pages.MACHINE
         file = f" '{error.filename}'" if error.filename else ""
         message = f"{error.strerror}{file} (at {place_of(error)})"
     elif is_internal(error):
+        section = help_pages.INTERNAL
         message = f"internal error: {describe_exception(error)}"
     else:
         message = describe_exception(error)
     # The notes say in which stream it was.
-    _critical(name, ": ".join([*notes_of(error), message]), error, [])
+    _critical(name, ": ".join([*notes_of(error), message]), error, [], help_pages.page_on_error(section))
 
 
-def _critical(name: str, message: str, error: BaseException, details: list[str]) -> None:
+def _critical(name: str, message: str, error: BaseException | None, details: list[str], help_page: str) -> None:
     logger = _logger(name)
     trace = error if logger.isEnabledFor(10) else None  # 10 is logging.DEBUG
-    logger.critical("%s", message, exc_info=trace, extra={"details": details})
+    logger.critical("%s", message, exc_info=trace, extra={"details": details, "help_page": help_page})
 
 
 def _honour_exit(name: str, request: SystemExit) -> int:
@@ -85,7 +92,8 @@ def _honour_exit(name: str, request: SystemExit) -> int:
     if isinstance(request.code, int) and request.code != 0:
         return request.code
     reason = f": {request.code}" if isinstance(request.code, str) else ""
-    _logger(name).critical("the run was ended by a call of sys.exit()%s", reason)
+    message = f"the run was ended by a call of sys.exit(){reason}"
+    _critical(name, message, None, [], help_pages.page_on_error(help_pages.CONNECTOR_CODE))
     return EXIT_FAILED
 
 

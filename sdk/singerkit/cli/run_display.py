@@ -6,7 +6,8 @@ import json
 import sys
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from singerkit.clock import monotonic, utc_now_text
 from singerkit.runner.job import Job
@@ -26,17 +27,57 @@ _MAX_ROWS = 15
 
 
 def display_for(stream: TextIO | None = None, *, json_lines: bool | None = None) -> Listener:
-    """Give the display that fits: by itself a table where ``stream`` (stderr) is a terminal."""
-    stream = stream or sys.stderr
-    if json_lines or (json_lines is None and not stream.isatty()):
-        return JSONLines(stream)
-    return Terminal(stream)
+    """Give the display that fits: by itself a table where ``stream`` (stderr) is a terminal.
+
+    What can't be shown, because a log's disk is full or its reader has gone, is lost: a run goes on without it.
+    """
+    shown = Unfailing(stream or sys.stderr)
+    if json_lines or (json_lines is None and not shown.isatty()):
+        return JSONLines(shown)
+    return Terminal(shown)
+
+
+class Unfailing:
+    """A stream that swallows what can't be written; ``stream`` is ``None`` where it was closed from the start.
+
+    Log lines come from threads that must not end: a program whose log nobody reads has to wait in the end.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", "utf-8")
+
+    def write(self, text: str) -> int:
+        """Write as much as can be."""
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send it on."""
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Tell whether somebody looks at it."""
+        return self._stream is not None and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Give its descriptor.
+
+        Errors: ``OSError`` where it has none.
+        """
+        if self._stream is None:
+            raise OSError("it is closed")
+        return self._stream.fileno()
 
 
 class JSONLines:
     """One JSON object a line: ``event`` says what it is, ``time`` when (UTC)."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Unfailing) -> None:
         self._stream = stream
         self._lock = threading.Lock()
         self._shown_at = monotonic()
@@ -85,11 +126,11 @@ class JSONLines:
 class Terminal:
     """A table that is drawn anew while it runs, with the log above it, and the summary at the end."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Unfailing) -> None:
         # Imported here: where there is no terminal, nothing is drawn.
         from rich.console import Console
 
-        self._console: Console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._console: Console = Console(file=cast("TextIO", stream), highlight=False, soft_wrap=True)
         self._live: Live | None = None
         self._began = self._drawn_at = monotonic()
         self._title = ""

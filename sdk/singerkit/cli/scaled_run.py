@@ -6,17 +6,18 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from singerkit.cli.run_display import JSONLines, display_for
+from singerkit.cli.run_display import JSONLines, Unfailing, display_for
 from singerkit.cli.workplace import Workplace
 from singerkit.errors import ConfigurationError
-from singerkit.runner.executors import open_executor
+from singerkit.runner.executors import open_workers
 from singerkit.runner.job import Job
 from singerkit.runner.listener import Listener
 from singerkit.runner.prepare import prepare
 from singerkit.runner.project import Project
-from singerkit.runner.scale_out import ScaleOut, Where, run_unit, shard_of
+from singerkit.runner.scale_out import ScaleOut, shard_of
 from singerkit.runner.store.base import RunRecord, StoredState
 from singerkit.runner.supervise.attempt import Ending, Progress
+from singerkit.runner.unit_runs import Where, run_unit
 from singerkit.runner.units import Unit, plan_units
 
 
@@ -46,7 +47,7 @@ class UnitLog:
         self._lines().ended(record, before, after)
 
     def _lines(self) -> JSONLines:
-        return JSONLines(sys.stderr)
+        return JSONLines(Unfailing(sys.stderr))
 
 
 def run_one_unit(text: str, project: Project, place: Workplace) -> RunRecord:
@@ -68,8 +69,8 @@ def run_scaled(
     prepare(job, place.folder)
     name = f"share-{share[0]}-of-{share[1]}" if share else ""
     scale_out = ScaleOut(job, units, _where(project, place), place.store, listener, share=name, wait_s=wait_s)
-    with open_executor(executor, job.resources) as (opened, count):
-        return scale_out(opened, min(count, job.max_units or count), _unit_log)
+    with open_workers(executor, job.resources) as workers:
+        return scale_out(workers, _unit_log)
 
 
 def _unit_log(unit: Unit) -> Listener:

@@ -10,62 +10,83 @@ from click.shell_completion import CompletionItem
 
 from singerkit import __version__
 from singerkit.cli.main import CONNECTORS
+from singerkit.help_pages import DOCUMENTATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class Verb(NamedTuple):
-    """A verb of `singerkit`: ``module:command``, imported when it is used, and what it does."""
+    """A verb of `singerkit`: ``module:command``, imported when it is used, what it does, and what it is for."""
 
     location: str
     sentence: str
+    purpose: str
 
+
+RUNNING = "To run pipelines"
+WRITING = "To write connectors"
+OTHER = "Beside these"
 
 VERBS: Mapping[str, Verb] = {
-    "run": Verb("singerkit.cli.commands.run:run", "Run a pipeline, or any tap and target, supervised."),
-    "plan": Verb("singerkit.cli.commands.plan:plan", "List the units of a pipeline, for schedulers."),
-    "runs": Verb("singerkit.cli.commands.runs:runs", "List what ran."),
-    "show": Verb("singerkit.cli.commands.runs:show", "Show how one run went."),
-    "status": Verb(
-        "singerkit.cli.commands.status:status", "Show how the pipelines stand: a health check, a page, metrics."
+    "init": Verb("singerkit.cli.commands.init:init", "Write a new singer.toml, or make one of a meltano.yml.", RUNNING),
+    "install": Verb(
+        "singerkit.cli.commands.install:install",
+        "Install connectors of singer.toml, each into its own environment.",
+        RUNNING,
     ),
-    "deploy": Verb("singerkit.cli.commands.deploy:deploy", "Write the files by which a scheduler runs the pipelines."),
+    "select": Verb("singerkit.cli.commands.select:select", "Show what of a tap is read, and try rules.", RUNNING),
+    "run": Verb("singerkit.cli.commands.run:run", "Run a pipeline, or any tap and target, supervised.", RUNNING),
+    "status": Verb(
+        "singerkit.cli.commands.status:status",
+        "Show how the pipelines stand: a health check, a page, metrics.",
+        RUNNING,
+    ),
+    "runs": Verb("singerkit.cli.commands.runs:runs", "List what ran.", RUNNING),
+    "show": Verb("singerkit.cli.commands.runs:show", "Show how one run went.", RUNNING),
+    "state": Verb("singerkit.cli.commands.state:state", "Look at stored states, and change them.", RUNNING),
+    "deploy": Verb(
+        "singerkit.cli.commands.deploy:deploy", "Write the files by which a scheduler runs the pipelines.", RUNNING
+    ),
+    "plan": Verb("singerkit.cli.commands.plan:plan", "List the units of a pipeline, for schedulers.", RUNNING),
     "dbt-sources": Verb(
-        "singerkit.cli.commands.dbt_sources:dbt_sources", "Write what a pipeline loads as dbt sources."
+        "singerkit.cli.commands.dbt_sources:dbt_sources", "Write what a pipeline loads as dbt sources.", RUNNING
+    ),
+    "new": Verb(
+        "singerkit.cli.commands.new:new", "Make a new tap, target or mapper: a project that works at once.", WRITING
     ),
     "check": Verb(
-        "singerkit.cli.commands.check:check", "Check any tap, target or mapper against the Singer specification."
+        "singerkit.cli.commands.check:check",
+        "Check any tap, target or mapper against the Singer specification.",
+        WRITING,
     ),
-    "connectors": Verb("singerkit.cli.commands.connectors:connectors", "List the connectors that come with singerkit."),
-    "new": Verb("singerkit.cli.commands.new:new", "Make a new tap, target or mapper: a project that works at once."),
-    "port": Verb("singerkit.cli.commands.port:port", "Move a connector from singer_sdk to singerkit."),
-    "init": Verb("singerkit.cli.commands.init:init", "Write a new singer.toml, or make one of a meltano.yml."),
-    "install": Verb(
-        "singerkit.cli.commands.install:install", "Install connectors of singer.toml, each into its own environment."
+    "port": Verb("singerkit.cli.commands.port:port", "Move a connector from singer_sdk to singerkit.", WRITING),
+    "connectors": Verb(
+        "singerkit.cli.commands.connectors:connectors", "List the connectors that come with singerkit.", OTHER
     ),
-    "select": Verb("singerkit.cli.commands.select:select", "Show what of a tap is read, and try rules."),
     "project-schema": Verb(
-        "singerkit.cli.commands.project_schema:project_schema_command", "Write the JSON Schema of singer.toml."
+        "singerkit.cli.commands.project_schema:project_schema_command", "Write the JSON Schema of singer.toml.", OTHER
     ),
-    "state": Verb("singerkit.cli.commands.state:state", "Look at stored states, and change them."),
     "completion": Verb(
-        "singerkit.cli.commands.completion:completion", "Write what a shell needs to complete commands."
+        "singerkit.cli.commands.completion:completion", "Write what a shell needs to complete commands.", OTHER
     ),
 }
 
-_HELP = """Move data with Singer taps and targets.
+_HELP = """Write, run and check Singer taps and targets.
 
-A tap reads a source and writes messages; a target reads messages and stores them. A pipe joins them, and any tap works
-with any target. Those below come with singerkit; `singerkit NAME --help` says what each can do.
+A tap reads a source and writes messages; a target reads messages and stores them. Any tap works with any target, of any
+toolkit and language. `singerkit NAME --help` says what a connector or command can do.
 """
 
-_EPILOG = """\b
+_EPILOG = f"""\b
 Examples:
-  singerkit tap-csv --about
+  singerkit run "tap-csv --config tap.json" "target-duckdb --config target.json"
   singerkit tap-csv --config tap.json | singerkit target-duckdb --config target.json > states.jsonl
-  tail -n 1 states.jsonl > state.json
-  singerkit tap-csv --config tap.json --state state.json | singerkit target-duckdb --config target.json
+  singerkit run orders    (a pipeline of singer.toml)
+  singerkit new tap --name shop
+  singerkit check tap-shop --config config.json
+
+Documentation: {DOCUMENTATION}
 """
 
 
@@ -104,14 +125,15 @@ class _Verbs(click.Group):
         return [*super().shell_complete(ctx, incomplete), *connectors]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the connectors, then the verbs."""
+        """Write the connectors, then the verbs, by what they are for."""
         with formatter.section("Connectors"):
             formatter.write_dl([(name, connector.sentence) for name, connector in CONNECTORS.items()])
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, verb.sentence) for name, verb in VERBS.items()])
+        for purpose in (RUNNING, WRITING, OTHER):
+            with formatter.section(purpose):
+                formatter.write_dl([(name, verb.sentence) for name, verb in VERBS.items() if verb.purpose == purpose])
 
 
-@click.group(cls=_Verbs, help=_HELP, epilog=_EPILOG)
+@click.group(cls=_Verbs, help=_HELP, epilog=_EPILOG, context_settings={"max_content_width": 100})
 @click.version_option(__version__, prog_name="singerkit", message="%(prog)s v%(version)s")
 def verbs() -> None:
     """Hand over to the verb that is named."""

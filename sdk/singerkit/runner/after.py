@@ -7,10 +7,12 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from singerkit.clock import monotonic
 from singerkit.runner.signals import rest
 
 
@@ -31,10 +33,11 @@ def run_step(
     show: Callable[[str], None],
     signals: SimpleQueue[int],
     tick: Callable[[], None],
+    grace_s: float,
 ) -> int:
     """Run one step and give its exit code; ``facts`` are added to its environment, its output is shown line by line.
 
-    A signal to the runner ends it; ``tick`` is called several times a second while it lasts.
+    A signal to the runner ends it, by force after ``grace_s``; ``tick`` is called several times a second meanwhile.
     """
     process = subprocess.Popen(  # noqa: S602 - a shell command of the user's project
         step,
@@ -57,10 +60,23 @@ def run_step(
 
     reader = threading.Thread(target=show_lines, daemon=True)
     reader.start()
+    asked_at: float | None = None
     while process.poll() is None:
         tick()
-        if not signals.empty():
-            os.killpg(process.pid, signal.SIGTERM)
-        rest(signals)
+        if asked_at is None and signals.empty():
+            rest(signals)
+            continue
+        if asked_at is None:
+            asked_at = monotonic()
+            _end(process, signal.SIGTERM)  # once: what it starts to clean up is of its group too
+        elif monotonic() - asked_at > grace_s:
+            _end(process, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.2)
     reader.join(1)
     return process.returncode
+
+
+def _end(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

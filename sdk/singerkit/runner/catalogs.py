@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from singerkit.errors import CatalogError, DiscoveryError
+from singerkit.runner.asking import NoAnswer, ask
 from singerkit.runner.job import Job
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import command_of
-from singerkit.runner.supervise.children import Command, describe_code
-from singerkit.runner.supervise.log_lines import KEPT_LINES
-from singerkit.telemetry.redact import Redactor, escape_controls
-
-_DISCOVERY_S = 900
+from singerkit.runner.supervise.children import Command
+from singerkit.telemetry.redact import Redactor
 
 
-def catalog_for(job: Job, tap: Command, files: PrivateFolder, redactor: Redactor) -> Path | None:
-    """Give the file of the catalog, or ``None`` where the tap is to use its own.
+def catalog_for(
+    job: Job, tap: Command, files: PrivateFolder, redactor: Redactor, tick: Callable[[], None] = lambda: None
+) -> Path | None:
+    """Give the file of the catalog, or ``None`` where the tap is to use its own; ``tick`` as for :func:`ask`.
 
     Errors: ``CatalogError`` when the file can't be used, ``DiscoveryError`` when the tap can't discover.
     """
     if job.catalog_rules is None:
         return job.catalog
-    return files.write("catalog.json", _with_rules(job, tap, redactor))
+    return files.write("catalog.json", _with_rules(job, tap, redactor, tick))
 
 
 def catalog_of(job: Job, folder: Path) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def catalog_of(job: Job, folder: Path) -> dict[str, Any]:
         return _with_rules(job, tap, Redactor(job.tap.secrets))
 
 
-def _with_rules(job: Job, tap: Command, redactor: Redactor) -> dict[str, Any]:
-    catalog = _read(job.catalog) if job.catalog else discover(tap, redactor)
+def _with_rules(job: Job, tap: Command, redactor: Redactor, tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    catalog = _read(job.catalog) if job.catalog else discover(tap, redactor, tick)
     return job.catalog_rules(catalog) if job.catalog_rules else catalog
 
 
@@ -53,29 +53,19 @@ def _read(path: Path) -> dict[str, Any]:
     return _checked(catalog, f"'{path}'", CatalogError)
 
 
-def discover(tap: Command, redactor: Redactor) -> dict[str, Any]:
-    """Ask a tap for its catalog.
+def discover(tap: Command, redactor: Redactor, tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Ask a tap for its catalog; ``tick`` as for :func:`ask`.
 
     Errors: ``ConfigurationError`` when there is no such command; ``DiscoveryError`` with the last lines of its log.
     """
-    tap.check()
     try:
-        ended = subprocess.run(  # noqa: S603 - what the user asks for is run
-            [*tap.argv, "--discover"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=dict(tap.environment),
-            cwd=tap.folder,
-            timeout=_DISCOVERY_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise DiscoveryError(f"{tap.name} did not end its discovery within {_DISCOVERY_S} s") from None
-    if ended.returncode:
-        lines = redactor.redact(ended.stderr.decode("utf-8", "replace")).splitlines()[-KEPT_LINES:]
-        log = "".join(f"\n  {escape_controls(line)}" for line in lines)
-        raise DiscoveryError(f"{tap.name} could not discover its streams ({describe_code(ended.returncode)}){log}")
+        answer = ask(tap, ["--discover"], tick=tick)
+    except NoAnswer as error:
+        raise DiscoveryError(f"{error}: it was asked to discover its streams") from None
+    if answer.code:
+        raise DiscoveryError(f"{tap.name} could not discover its streams {answer.failure(redactor)}")
     try:
-        catalog = json.loads(ended.stdout)
+        catalog = json.loads(answer.output)
     except ValueError as error:
         raise DiscoveryError(f"what {tap.name} discovered is not JSON: {error}") from None
     return _checked(catalog, f"what {tap.name} discovered", DiscoveryError)

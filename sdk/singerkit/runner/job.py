@@ -49,6 +49,17 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How much of a pipeline's past is kept: its newest runs, and the newest revisions of its state (0: all).
+
+    A little more may be there, as it is looked after now and then only; the last success always stays.
+    """
+
+    runs: int = 1_000
+    revisions: int = 500
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A tap, mappers and a target, and how they are to be run.
 
@@ -57,6 +68,7 @@ class Job:
     follow a success, run in ``folder``; ``withheld`` are variables of the environment that no program gets (configs
     were filled from them); ``max_units`` is how many units may run at once, because of what a source or a target
     allows, and ``resources`` what each takes of a cluster's; ``labels`` are facts for logs and metrics;
+    ``state_in_target`` says that the target keeps the state, and the store mirrors it;
     ``stale_after_s`` is the age of the last success beyond which the pipeline counts as stale (seconds).
     """
 
@@ -68,6 +80,7 @@ class Job:
     catalog: Path | None = None
     catalog_rules: CatalogRules | None = None
     limits: Limits = field(default_factory=Limits)
+    retention: Retention = field(default_factory=Retention)
     initial_state: Mapping[str, Any] | None = None
     full_refresh: frozenset[str] = frozenset()
     after: tuple[str, ...] = ()
@@ -78,3 +91,4 @@ class Job:
     labels: Mapping[str, str] = field(default_factory=dict)
     schedule: str | None = None
     stale_after_s: float | None = None
+    state_in_target: bool = False

@@ -14,7 +14,16 @@ from singerkit.errors import ConfigurationError
 from singerkit.runner.job import Job
 from singerkit.runner.listener import Listener
 from singerkit.runner.states import merged
-from singerkit.runner.store.base import ConflictError, FencedError, Lease, LockedError, State, StateStore, StoreError
+from singerkit.runner.store.base import (
+    LONGEST_LEASE_S,
+    ConflictError,
+    FencedError,
+    Lease,
+    LockedError,
+    State,
+    StateStore,
+    StoreError,
+)
 from singerkit.runner.supervise.attempt import Progress
 from singerkit.runner.unit_states import gather
 from singerkit.runner.units import Unit
@@ -30,6 +39,11 @@ _PATIENCE = 0.7
 #: A long run persists less often, so that its states do not fill the history: never more than half a minute is redone.
 _PERSIST_EVERY_S = (5.0, 30.0)
 _SLOWER_AFTER_S = 300.0
+#: The history is looked after once in so many runs of a key (each takes a lease), and revisions.
+_RUNS_AT_ONCE = 50
+_REVISIONS_AT_ONCE = 100
+#: The lease and the state of a unit are numbered by its run and by who gathers it in turns.
+_IN_A_ROW = 2
 
 
 class Keeper:
@@ -48,14 +62,23 @@ class Keeper:
         self._listener = listener
         self.lease_s = lease_seconds()
         self._lease = _acquired(store, key, f"{platform.node()}:{os.getpid()}:{run}", self.lease_s, wait_s)
-        #: What the store holds.
-        self.stored = store.get(key)
+        try:
+            #: What the store holds.
+            self.stored = store.get(key)
+        except BaseException:
+            self.close()
+            raise
         self._renewed = self._asked = self._began = monotonic()
         self._persisted = 0.0
         self._pending: dict[str, Any] | None = None
         #: Told now and then, each time the lease was renewed.
         self.beat: Callable[[Progress], None] = lambda progress: None
         self._progress = Progress()
+
+    @property
+    def progress(self) -> Progress:
+        """How far the attempt had come when it was last looked at."""
+        return self._progress
 
     @property
     def state(self) -> State | None:
@@ -117,17 +140,43 @@ class Keeper:
         if self._pending is None:
             return
         before = self.stored
-        state = merged(self.state or {}, self._pending)
+        # A mirror shows what is there; the target itself joined nothing.
+        state = self._pending if self._job.state_in_target else merged(self.state or {}, self._pending)
         self._persisted = monotonic()
         if before is None or state != before.state:
             expected = before.revision if before else None
             self.stored = self._store.put(self._key, state, expected=expected, lease=self._lease, run=self.run)
+            if self.stored.revision % _REVISIONS_AT_ONCE < _IN_A_ROW:
+                self._forget_old_revisions()
         self._pending = None
+
+    def _forget_old_revisions(self) -> None:
+        if self._job.retention.revisions:
+            with self._unimportant():
+                self._store.prune(self._key, self._job.retention.revisions)
+
+    def forget_old_runs(self) -> None:
+        """Forget runs that are too old to be kept; mostly there is nothing to do, as it is done for many at once."""
+        if self._job.retention.runs and self._lease.token % _RUNS_AT_ONCE < _IN_A_ROW:
+            with self._unimportant():
+                success = self._store.newest_success(self._job.name)
+                spare = success.id if success else None
+                self._store.prune_runs(self._job.name, self._job.retention.runs, spare=spare)
+
+    @contextmanager
+    def _unimportant(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            self._listener.log("singerkit", f"the history could not be tidied up: {error.describe()}")
 
     def gather(self, units: Sequence[Unit]) -> None:
         """Put the states of units into this one."""
+        before = self.stored.revision if self.stored else 0
         gather(self._store, self._job, units, self.run, self._lease)
         self.stored = self._store.get(self._key)
+        if self.stored and self.stored.revision // _REVISIONS_AT_ONCE > before // _REVISIONS_AT_ONCE:
+            self._forget_old_revisions()
 
     def close(self) -> None:
         """Give the lease back."""
@@ -144,8 +193,8 @@ def lease_seconds() -> float:
         seconds = float(given)
     except ValueError:
         seconds = 0.0
-    if not 1 <= seconds < 86_400:
-        raise ConfigurationError(f"{LEASE_VARIABLE}: '{given}' is no number of seconds from 1 to 86399")
+    if not 1 <= seconds <= LONGEST_LEASE_S:
+        raise ConfigurationError(f"{LEASE_VARIABLE}: '{given}' is no number of seconds from 1 to {LONGEST_LEASE_S}")
     return seconds
 
 

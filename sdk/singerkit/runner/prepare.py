@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from singerkit.errors import SyncError
+from singerkit.runner.asking import Answer, ask
 from singerkit.runner.catalogs import catalog_for
 from singerkit.runner.job import Job
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import command_of
-from singerkit.runner.supervise.children import describe_code
 from singerkit.runner.units import overwrites
 from singerkit.telemetry.redact import Redactor
-
-_SECONDS = 900
 
 
 def prepare(job: Job, folder: Path) -> None:
@@ -34,36 +31,21 @@ def prepare(job: Job, folder: Path) -> None:
         if not messages:
             return
         target = command_of(job, job.target, job.target.name, files)
-        target.check()
-        ended = subprocess.run(  # noqa: S603 - what the user asks for is run
-            list(target.argv),
-            input=messages,
-            capture_output=True,
-            env=dict(target.environment),
-            cwd=target.folder,
-            timeout=_SECONDS,
-        )
-        if ended.returncode:
-            log = redactor.redact(ended.stderr.decode("utf-8", "replace").strip()[-2_000:])
-            how = describe_code(ended.returncode)
-            raise SyncError(f"{target.name} could not be prepared ({how})\n{log}")
+        answer = ask(target, given=messages)
+        if answer.code:
+            raise SyncError(f"{target.name} could not be prepared {answer.failure(redactor)}")
 
 
 def _schemas(job: Job, files: PrivateFolder) -> bytes:
     """Give the SCHEMA messages of the selected streams, as mappers make them, if the tap can write them alone."""
     tap = command_of(job, job.tap, job.tap.name, files)
-    tap.check()
     catalog = catalog_for(job, tap, files, Redactor(job.tap.secrets))
     options = [job.tap.catalog_option, str(catalog)] if catalog else []
-    messages = _output([*tap.argv, *options, "--test=schema"], dict(tap.environment), tap.folder, b"")
+    messages = _written(ask(tap, [*options, "--test=schema"]))
     for index, mapper in enumerate(job.mappers):
-        command = command_of(job, mapper, f"mapper-{index}", files)
-        messages = messages and _output(list(command.argv), dict(command.environment), command.folder, messages)
+        messages = messages and _written(ask(command_of(job, mapper, f"mapper-{index}", files), given=messages))
     return messages
 
 
-def _output(argv: list[str], environment: dict[str, str], folder: Path | None, given: bytes) -> bytes:
-    ended = subprocess.run(  # noqa: S603 - what the user asks for is run
-        argv, input=given, capture_output=True, env=environment, cwd=folder, timeout=_SECONDS
-    )
-    return ended.stdout if ended.returncode == 0 else b""
+def _written(answer: Answer) -> bytes:
+    return answer.output if answer.code == 0 else b""

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,19 @@ class PrivateFolder:
         os.close(self._lock)
 
     def write(self, name: str, content: Any) -> Path:
-        """Write a value as a JSON file that only its owner can read, and give its path."""
+        """Write a value as a JSON file (bytes as they are) that only its owner can read, and give its path.
+
+        Errors: ``ConfigurationError`` when the disk is full.
+        """
         path = self.path / name
-        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(encode(content))
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content if isinstance(content, bytes) else encode(content))
+        except OSError as error:
+            raise ConfigurationError(
+                f"files of the run can't be written below '{self._base}': {error.strerror}"
+            ) from None
         return path
 
     def write_config(self, program: str, config: Mapping[str, Any], *, writes_back: bool) -> Path:
@@ -85,24 +93,16 @@ class PrivateFolder:
                 self._remove(folder)
 
     def _remove(self, folder: Path) -> None:
-        for original in folder.glob(f"*{_ORIGINAL}"):
-            with suppress(OSError, ValueError):  # a file that a crash left half written changes nothing
-                self._keep(original)
+        """Remove a folder, unless what was written back there can't be kept now: then the next run tries it again."""
+        try:
+            for original in folder.glob(f"*{_ORIGINAL}"):
+                program = original.name.removesuffix(_ORIGINAL)
+                kept = self._read_kept(program)
+                if (changed := {**kept, **_changed(original, program)}) != kept:
+                    self._write_kept(program, changed)
+        except OSError:
+            return
         shutil.rmtree(folder, ignore_errors=True)
-
-    def _keep(self, original: Path) -> None:
-        """Keep what a program has changed in its config."""
-        program = original.name.removesuffix(_ORIGINAL)
-        digests = json.loads(original.read_bytes())
-        after = json.loads((original.parent / f"{program}.json").read_bytes())
-        changed = {
-            name: {"was": digests[name], "value": value}
-            for name, value in after.items()
-            if name in digests and _digest(value) != digests[name]
-        }
-        kept = self._read_kept(program)
-        if {**kept, **changed} != kept:
-            self._write_kept(program, {**kept, **changed})
 
     def _read_kept(self, program: str) -> dict[str, Any]:
         path = self._kept / f"{program}.json"
@@ -119,11 +119,29 @@ class PrivateFolder:
     def _write_kept(self, program: str, kept: Mapping[str, Any]) -> None:
         """Replace the file as a whole: a crash leaves the old one or the new one."""
         descriptor, name = tempfile.mkstemp(dir=self._kept)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(encode(kept))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(self._kept / f"{program}.json")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(encode(kept))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self._kept / f"{program}.json")
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _changed(original: Path, program: str) -> dict[str, Any]:
+    """Give what a program has changed in its config; a file that a crash left half written changes nothing."""
+    try:
+        digests = json.loads(original.read_bytes())
+        after = json.loads((original.parent / f"{program}.json").read_bytes())
+        return {
+            name: {"was": digests[name], "value": value}
+            for name, value in after.items()
+            if name in digests and _digest(value) != digests[name]
+        }
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 @contextmanager

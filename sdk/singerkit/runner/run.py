@@ -14,7 +14,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from singerkit.clock import monotonic, utc_now
-from singerkit.errors import ConfigurationError, DiscoveryError, SingerKitError
+from singerkit.config.problems import suggestion
+from singerkit.errors import ConfigurationError, DiscoveryError, SingerKitError, SyncError
 from singerkit.runner.after import run_steps
 from singerkit.runner.catalogs import catalog_for
 from singerkit.runner.job import Job
@@ -24,11 +25,12 @@ from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import commands_of
 from singerkit.runner.running import beaten, crashed_run, signs_of_life
 from singerkit.runner.signals import rest, signals_into
-from singerkit.runner.states import without_streams
+from singerkit.runner.states import bookmarks_of, names_streams, without_streams
 from singerkit.runner.store.base import RunRecord, State, StateStore
 from singerkit.runner.supervise.attempt import Ending, attempt
-from singerkit.runner.supervise.children import describe_code
+from singerkit.runner.supervise.children import Command, describe_code
 from singerkit.runner.supervise.outcome import RETRYABLE, Status, exit_code_of
+from singerkit.runner.target_states import MIRRORS, kept_by, state_of_before, telling_its_target
 from singerkit.telemetry.redact import Redactor
 
 
@@ -38,6 +40,10 @@ def new_run_id() -> str:
 
 
 _LOOKED_BACK = 20
+
+
+class _Stopped(Exception):
+    """A signal came."""
 
 
 @dataclass(eq=False)
@@ -86,6 +92,7 @@ class Run:
             facts={
                 **self.facts,
                 **signs_of_life(keeper.lease_s),
+                **(MIRRORS if self.job.state_in_target else {}),
                 "labels": dict(self.job.labels),
                 "host": platform.node(),
                 "pid": os.getpid(),
@@ -101,13 +108,14 @@ class Run:
             ending, attempts = Ending(status=Status.CONFIG, failure=self._redactor.redact(error.describe())), 1
         except (SingerKitError, OSError) as error:  # of the store, which may be there again by now, or of the disk
             why = error.describe() if isinstance(error, SingerKitError) else str(error.strerror or error)
-            crashed = Ending(status=Status.CRASHED, failure=self._redactor.redact(why))
+            crashed = Ending(status=Status.CRASHED, failure=self._redactor.redact(why), progress=keeper.progress)
             with suppress(SingerKitError):
                 self._log(record, crashed, keeper, 1)
             raise
         if ending.status is Status.SUCCESS:
             ending = self._after(ending, keeper)
         record = self._log(record, ending, keeper, attempts)
+        keeper.forget_old_runs()
         self.listener.ended(record, before, keeper.stored)
         return record
 
@@ -140,6 +148,8 @@ class Run:
         """Try as often as the job allows, each time from the newest state."""
         limits = self.job.limits
         for number in range(1, limits.retries + 2):
+            if not self._signals.empty():
+                return self._not_begun(), number
             with PrivateFolder(self.folder) as files:
                 ending = self._attempt(files, keeper)
             keeper.persist()
@@ -160,15 +170,20 @@ class Run:
         return self._signals.empty()
 
     def _attempt(self, files: PrivateFolder, keeper: Keeper) -> Ending:
-        commands = commands_of(self.job, files)
+        commands = commands_of(telling_its_target(self.job) if self.job.state_in_target else self.job, files)
         options: list[str] = []
         try:
-            catalog = catalog_for(self.job, commands[0], files, self._redactor)
+            catalog = catalog_for(self.job, commands[0], files, self._redactor, lambda: self._go_on(keeper))
+            begin = self._begin_with_what_the_target_keeps(commands, files, keeper)
         except DiscoveryError as error:
             return Ending(status=Status.TAP_FAILED, failure=str(error))
+        except SyncError as error:
+            return Ending(status=Status.TARGET_FAILED, culprit=self.job.target.name, failure=str(error))
+        except _Stopped:
+            return self._not_begun()
         if catalog is not None:
             options += [self.job.tap.catalog_option, str(catalog)]
-        if (state := self._state_for_tap(keeper.state)) is not None:
+        if (state := self._state_for_tap(begin)) is not None:
             options += ["--state", str(files.write("state.json", state))]
         commands[0] = replace(commands[0], argv=[*commands[0].argv, *options])
         return attempt(
@@ -178,11 +193,40 @@ class Run:
             redactor=self._redactor,
             watcher=keeper,
             signals=self._signals,
+            target_follows=self.job.state_in_target,
         )
+
+    def _begin_with_what_the_target_keeps(
+        self, commands: list[Command], files: PrivateFolder, keeper: Keeper
+    ) -> State | None:
+        """Give the state to begin with, which a target that keeps one is told, too."""
+        if not self.job.state_in_target:
+            return keeper.state
+        target = commands[-1]
+        kept = kept_by(target, self._redactor, lambda: self._go_on(keeper))
+        if not kept.state and (before := state_of_before(self.store, self.job.state_key, keeper.stored)):
+            return before
+        commands[-1] = replace(target, argv=[*target.argv, "--started-from", str(files.write("kept.json", kept.text))])
+        if kept.state:
+            keeper.acknowledge(kept.state)
+        return kept.state or None
+
+    def _go_on(self, keeper: Keeper) -> None:
+        """Keep the lease while a program is asked something, and end that when the run is to stop."""
+        keeper.keep_lease()
+        if not self._signals.empty():
+            raise _Stopped
+
+    def _not_begun(self) -> Ending:
+        return Ending(status=Status.CANCELLED, signal=self._signals.get(), failure="It was stopped before it began.")
 
     def _state_for_tap(self, state: State | None) -> State | None:
         if state is None or "*" in self.job.full_refresh:
             return None
+        bookmarked = list(bookmarks_of(state)) if names_streams(state) else []
+        for stream in self.job.full_refresh.difference(bookmarked):
+            hint = suggestion(stream, bookmarked)
+            self.listener.log("singerkit", f"no bookmark of a stream '{stream}' is there to be left out{hint}")
         return without_streams(state, self.job.full_refresh)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -199,10 +243,14 @@ class Run:
             show=lambda line: self.listener.log("after", self._redactor.redact(line)),
             signals=self._signals,
             tick=keeper.keep_lease,
+            grace_s=self.job.limits.grace_s,
         )
         if failed is None:
             return ending
         step, code = failed
+        if not self._signals.empty():
+            failure = self._redactor.redact(f"The data were loaded; the step `{step}` that follows was stopped.")
+            return replace(ending, status=Status.CANCELLED, signal=self._signals.get(), failure=failure)
         failure = f"The data were loaded; the step `{step}` that follows failed ({describe_code(code)})."
         return replace(ending, status=Status.AFTER_FAILED, failure=self._redactor.redact(failure))
 

@@ -8,46 +8,39 @@ from __future__ import annotations
 
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
-from threading import Lock
 from typing import Any
 
-from singerkit.clock import utc_now
+from singerkit.clock import monotonic, utc_now
 from singerkit.digests import digest_of
 from singerkit.errors import ConfigurationError, SingerKitError
 from singerkit.runner.after import run_steps
+from singerkit.runner.executors import Workers
 from singerkit.runner.job import Job
 from singerkit.runner.keeper import Keeper, lease_seconds
 from singerkit.runner.listener import Listener
-from singerkit.runner.project import load_project
-from singerkit.runner.run import Run, new_run_id
-from singerkit.runner.running import beaten, signs_of_life
-from singerkit.runner.signals import signals_into
-from singerkit.runner.store.base import RunRecord, StateStore
-from singerkit.runner.store.open import open_store
+from singerkit.runner.run import new_run_id
+from singerkit.runner.running import beaten, crashed_run, signs_of_life
+from singerkit.runner.signals import rest, signals_into
+from singerkit.runner.store.base import FencedError, LockedError, RunRecord, StateStore, StoreAwayError
 from singerkit.runner.supervise.outcome import Status, exit_code_of
-from singerkit.runner.unit_states import part_of
-from singerkit.runner.units import KEY_MARK, Unit, unit_job, unit_of_text
+from singerkit.runner.unit_runs import Where, run_unit, stop_units
+from singerkit.runner.units import KEY_MARK, Unit, unit_key
 
-#: How often a unit is given to somebody else after its worker was lost.
-_LOST_WORKERS = 50
+#: How many workers a unit may lose, one after the other, without coming any further.
+_LOST_WORKERS = 5
 _LOOK_AGAIN_S = 0.2
+#: How long a unit waits, where it is run, for a run of it that somebody else has; then others have their turn.
+_HELD_S = 10.0
+#: How long units may take to say that they have ended, beyond the grace that their programs have.
+_SAY_SO_S = 15.0
 #: How long a share waits for others that gather.
 _GATHER_WAIT_S = 600.0
-
-
-@dataclass(frozen=True)
-class Where:
-    """What a worker needs to find, wherever it is: the project's file, its environment, the store."""
-
-    project: str
-    environment: str | None
-    state_url: str
 
 
 def shard_of(units: Sequence[Unit], index: int, count: int) -> list[Unit]:
@@ -58,61 +51,6 @@ def shard_of(units: Sequence[Unit], index: int, count: int) -> list[Unit]:
     if not 0 <= index < count:
         raise ConfigurationError(f"there is no share {index} of {count}: shares are counted from 0 to {count - 1}")
     return [unit for unit in units if int(digest_of(unit.id), 16) % count == index]
-
-
-# A worker's side ------------------------------------------------------------------------------------------------------
-
-_running: set[Run] = set()
-_lock = Lock()
-
-
-def run_unit(text: str, where: Where, listener: Listener) -> RunRecord:
-    """Run one unit, where this is called, and give its record.
-
-    It waits for the lease that a lost worker may have left; what fails is in the record.
-
-    Errors: those of the store and of the project.
-    """
-    unit = unit_of_text(text)
-    project = load_project(Path(where.project), where.environment)
-    store = open_store(where.state_url)
-    try:
-        job = project.job(unit.pipeline)
-        whole = store.get(job.state_key)
-        job = replace(unit_job(job, unit), initial_state=part_of(whole.state, unit) if whole else None)
-        run = Run(
-            job,
-            store,
-            listener,
-            project.folder / ".singerkit",
-            facts={"unit": unit.id},
-            wait_s=2 * lease_seconds() + 30,
-        )
-        with _stoppable(run):
-            return run()
-    finally:
-        store.close()
-
-
-@contextmanager
-def _stoppable(run: Run) -> Iterator[None]:
-    with _lock:
-        _running.add(run)
-    try:
-        yield
-    finally:
-        with _lock:
-            _running.discard(run)
-
-
-def stop_units(number: int) -> None:
-    """Stop the units that run in this process, as by a signal."""
-    with _lock:
-        for run in _running:
-            run.stop(number)
-
-
-# The driver's side ----------------------------------------------------------------------------------------------------
 
 
 class ScaleOut:
@@ -139,26 +77,30 @@ class ScaleOut:
         self._listener = listener
         self._wait_s = wait_s
         self._signals: SimpleQueue[int] = SimpleQueue()
-        self._signal: int | None = None
-        self._lost: Counter[str] = Counter()
+        self._stops: list[int] = []
+        self._give_up_at = float("inf")
+        #: Nothing is handed over until then: a store that is away is given time to come back.
+        self._not_before = float("-inf")
+        #: By unit: how many workers it has lost since its state moved, and the state's revision then.
+        self._lost: dict[str, tuple[int, int | None]] = {}
+        self._said_so = False
+        self._held: set[str] = set()
         self._records: dict[str, RunRecord] = {}
         self._failures: dict[str, str] = {}
 
-    def __call__(self, executor: Executor, limit: int, unit_listener: Callable[[Unit], Listener]) -> RunRecord:
-        """Run all units, at most ``limit`` at once, and give the record of the whole.
+    def __call__(self, workers: Workers, unit_listener: Callable[[Unit], Listener]) -> RunRecord:
+        """Run all units and give the record of the whole.
 
         Errors: ``LockedError`` when the pipeline runs already; ``StoreError``.
         """
         keeper = Keeper(self._store, self._job, run=new_run_id(), listener=self._listener, wait_s=self._wait_s)
         try:
             with signals_into(self._signals):
-                return self._run(keeper, executor, limit, unit_listener)
+                return self._run(keeper, workers, unit_listener)
         finally:
             keeper.close()
 
-    def _run(
-        self, keeper: Keeper, executor: Executor, limit: int, unit_listener: Callable[[Unit], Listener]
-    ) -> RunRecord:
+    def _run(self, keeper: Keeper, workers: Workers, unit_listener: Callable[[Unit], Listener]) -> RunRecord:
         before = keeper.stored
         record = RunRecord(
             id=keeper.run,
@@ -171,11 +113,17 @@ class ScaleOut:
         self._store.log(record)
         keeper.beat = lambda progress: self._store.log(beaten(record, progress))
         self._listener.started(self._job, record)
-        self._work_off(keeper, executor, limit, unit_listener)
-        if self._signal is None:
-            self._gather(keeper)
+        try:
+            self._work_off(keeper, workers, unit_listener)
+            if not self._stops:
+                self._gather(keeper)
+        except SingerKitError as error:
+            with suppress(SingerKitError):  # it may be the store that fails
+                self._store.log(replace(crashed_run(record), ended=utc_now(), failure=error.describe()))
+            raise
         record = self._ended(record, keeper)
         self._store.log(record)
+        keeper.forget_old_runs()
         self._listener.ended(record, before, keeper.stored)
         return record
 
@@ -190,43 +138,94 @@ class ScaleOut:
         finally:
             whole.close()
 
-    def _work_off(
-        self, keeper: Keeper, executor: Executor, limit: int, unit_listener: Callable[[Unit], Listener]
-    ) -> None:
+    def _work_off(self, keeper: Keeper, workers: Workers, unit_listener: Callable[[Unit], Listener]) -> None:
         waiting = deque(self._units)
         running: dict[Future[RunRecord], Unit] = {}
-        while (waiting and self._signal is None) or running:
-            while waiting and self._signal is None and len(running) < limit:
+        while (waiting and not self._stops) or running:
+            while waiting and self._may_hand_over and len(running) < self._limit(workers):
                 unit = waiting.popleft()
-                running[executor.submit(run_unit, unit.text(), self._where, unit_listener(unit))] = unit
+                work = (unit.text(), self._where, unit_listener(unit), keeper.run, _HELD_S)
+                running[workers.submit(run_unit, *work)] = unit
+            self._say_why_none_moves(workers, len(running))
+            if not running:
+                rest(self._signals)
             done, _ = wait(running, timeout=_LOOK_AGAIN_S, return_when=FIRST_COMPLETED)
             for future in done:
                 unit = running.pop(future)
-                if self._is_lost(future, unit):
+                if self._is_to_be_run_again(future, unit, workers):
                     waiting.append(unit)
             keeper.keep_lease()
-            self._take_signals(running)
+            self._take_signals(keeper.run, workers, running)
 
-    def _is_lost(self, future: Future[RunRecord], unit: Unit) -> bool:
-        """Note how a unit ended; says whether it is to be given to another worker."""
+    @property
+    def _may_hand_over(self) -> bool:
+        return not self._stops and monotonic() >= self._not_before
+
+    def _say_why_none_moves(self, workers: Workers, count: int) -> None:
+        if workers.slots():
+            self._said_so = False
+        elif not self._said_so:
+            self._said_so = True
+            takes = f" with {', '.join(self._job.resources)}" if self._job.resources else ""
+            self._listener.log("singerkit", f"{count} units wait: the cluster has no worker{takes} at the moment")
+
+    def _limit(self, workers: Workers) -> int:
+        return min(workers.capacity, self._job.max_units or len(self._units))
+
+    def _is_to_be_run_again(self, future: Future[RunRecord], unit: Unit, workers: Workers) -> bool:
+        """Note how a unit ended; says whether it is to be handed over again."""
         try:
             self._records[unit.id] = future.result()
+        except LockedError as error:
+            return self._is_held(unit, error)
+        except (StoreAwayError, FencedError) as error:
+            self._not_before = monotonic() + lease_seconds() / 4
+            return self._is_lost(unit, error)
         except SingerKitError as error:
             self._failures[unit.id] = error.describe()
-        except CancelledError:
-            self._failures[unit.id] = "it was not begun"
-        except Exception as error:  # noqa: BLE001 - whatever an executor raises when a worker is gone
-            self._lost[unit.id] += 1
-            if self._lost[unit.id] <= _LOST_WORKERS and self._signal is None:
-                self._listener.log("singerkit", f"the worker of unit {unit.id} was lost; it is tried again")
-                return True
-            self._failures[unit.id] = f"its workers were lost: {type(error).__name__}"
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - what an executor and the work may raise
+            if workers.is_lost(error):
+                return self._is_lost(unit, error)
+            self._failures[unit.id] = f"{type(error).__name__}: {error}"
         return False
 
-    def _take_signals(self, running: Mapping[Future[RunRecord], Unit]) -> None:
+    def _is_held(self, unit: Unit, error: LockedError) -> bool:
+        """Say, once, that somebody else runs a unit: one that a driver left that was killed, or a lost worker's."""
+        if self._stops:
+            self._failures[unit.id] = error.describe()
+            return False
+        if unit.id not in self._held:
+            self._held.add(unit.id)
+            self._listener.log("singerkit", f"unit {unit.id} has to wait: {error.describe()}")
+        return True
+
+    def _is_lost(self, unit: Unit, error: BaseException) -> bool:
+        if self._stops:
+            self._failures[unit.id] = "it was not begun, or its worker was lost"
+            return False
+        count, before = self._lost.get(unit.id, (0, None))
+        revision = before
+        with suppress(StoreAwayError):
+            stored = self._store.get(unit_key(self._whole, unit))
+            revision = stored.revision if stored else None
+        count = count + 1 if revision == before else 1
+        self._lost[unit.id] = count, revision
+        if count > _LOST_WORKERS:
+            self._failures[unit.id] = f"it broke off {count} times ({type(error).__name__}), and it came no further"
+            return False
+        self._listener.log("singerkit", f"unit {unit.id} broke off ({type(error).__name__}); it is tried again")
+        return True
+
+    def _take_signals(self, owner: str, workers: Workers, running: Mapping[Future[RunRecord], Unit]) -> None:
+        """Stop the units by a signal: they drain. By a second one at once; those that do not answer are left behind."""
         while not self._signals.empty():
-            self._signal = self._signals.get()
-            stop_units(self._signal)
+            self._stops.append(self._signals.get())
+            grace_s = self._job.limits.grace_s if len(self._stops) == 1 else 0
+            self._give_up_at = monotonic() + grace_s + _SAY_SO_S
+        if not self._stops or not running:
+            return
+        workers.tell(partial(stop_units, owner, tuple(self._stops)))
+        if monotonic() > self._give_up_at or not workers.slots():
             for future in running:
                 future.cancel()
 
@@ -235,18 +234,21 @@ class ScaleOut:
         failed = {name: run.failure or run.status for name, run in self._records.items() if run.status != "success"}
         failed |= self._failures
         status = Status.SUCCESS if not failed else Status.TAP_FAILED
-        if self._signal is not None:
+        if self._stops:
             status = Status.CANCELLED
         elif failed:
             status = next((Status(run.status) for run in self._records.values() if run.status != "success"), status)
         failure = _failure(failed, len(self._units)) if failed else None
         if status is Status.SUCCESS and (step := self._after(keeper)):
             status, failure = Status.AFTER_FAILED, f"All units were loaded; the step `{step[0]}` that follows failed."
+            if not self._signals.empty():
+                self._stops.append(self._signals.get())
+                status = Status.CANCELLED
         return replace(
             record,
             ended=utc_now(),
             status=str(status),
-            exit_code=exit_code_of(status, self._signal or signal.SIGTERM),
+            exit_code=exit_code_of(status, next(iter(self._stops), signal.SIGTERM)),
             streams=_sum(self._records.values()),
             revision_after=keeper.stored.revision if keeper.stored else None,
             failure=failure,
@@ -260,6 +262,7 @@ class ScaleOut:
             show=lambda line: self._listener.log("after", line),
             signals=self._signals,
             tick=keeper.keep_lease,
+            grace_s=self._job.limits.grace_s,
         )
 
 

@@ -13,7 +13,7 @@ from singerkit.config.problems import suggestion
 from singerkit.errors import ConfigurationError
 from singerkit.runner.state_changes import changes
 from singerkit.runner.states import ALL_STREAMS, bookmarks_of, names_streams, without_streams
-from singerkit.runner.store.base import Lease, State, StateStore, StoredState
+from singerkit.runner.store.base import DamagedStateError, Lease, State, StateStore, StoredState
 
 _LEASE_S = 120.0
 
@@ -58,7 +58,7 @@ class Editor:
     def set(self, key: str, state: State, *, run: str, replace: bool = True) -> Edit:
         """Put a state in place of whatever there is; only where there is none, without ``replace``."""
         with self._leases(run, key) as leases:
-            before = self.store.get(key)
+            before = self._newest(key)
             if before is not None and not replace:
                 raise ConfigurationError(f"'{key}' has a state already (revision {before.revision}): use --replace")
             return self._put(leases[key], before, state, run)
@@ -77,7 +77,7 @@ class Editor:
         if streams and ALL_STREAMS not in streams:
             return self.change(key, lambda state: _without(key, state, streams), run="clear")
         with self._leases("clear", key) as leases:
-            before = self.found(key)
+            before = self._newest(key) or self.found(key)
             self.store.delete(key, lease=leases[key], run="clear")
             return Edit(key, before, None)
 
@@ -91,7 +91,7 @@ class Editor:
         if source == to:
             raise ConfigurationError(f"'{source}' can't be moved to itself")
         with self._leases("move", source, to) as leases:
-            old, before = self.found(source), self.store.get(to)
+            old, before = self.found(source), self._newest(to)
             if before is not None and not replace:
                 raise ConfigurationError(f"'{to}' has a state already (revision {before.revision}): use --replace")
             moved = self._put(leases[to], before, old.state, "move")
@@ -105,7 +105,14 @@ class Editor:
         """
         with self._leases("restore", key) as leases:
             old = revision_of(self.store, key, revision)
-            return self._put(leases[key], self.store.get(key), old.state, "restore")
+            return self._put(leases[key], self._newest(key), old.state, "restore")
+
+    def _newest(self, key: str) -> StoredState | None:
+        """Give what is to be replaced; one that is damaged as an empty one, for its revision is known."""
+        try:
+            return self.store.get(key)
+        except DamagedStateError as error:
+            return StoredState({}, error.revision, error.at, error.run)
 
     def _put(self, lease: Lease, before: StoredState | None, state: State, run: str) -> Edit:
         expected = None if before is None else before.revision

@@ -34,9 +34,9 @@ def merged(stored: Mapping[str, Any], new: Mapping[str, Any]) -> State:
     """
     if not new:
         return dict(stored)
-    if not (names_streams(stored) and names_streams(new)):
+    if not names_streams(new):
         return dict(new)
-    bookmarks = dict(bookmarks_of(stored))
+    bookmarks = dict(bookmarks_of(stored)) if names_streams(stored) else {}
     for stream, entry in bookmarks_of(new).items():
         if entry or stream not in bookmarks:
             bookmarks[stream] = _merged_entry(bookmarks.get(stream), entry)
@@ -75,10 +75,10 @@ def bookmarks_of(state: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _merged_entry(stored: Any, new: Any) -> Any:
-    old_partitions, new_partitions = partitions_of(stored), partitions_of(new)
-    if old_partitions is None or new_partitions is None:
+    partitions = partitions_of(new)
+    if partitions is None:
         return new
-    return {**new, _PARTITIONS: list({**old_partitions, **new_partitions}.values())}
+    return {**new, _PARTITIONS: list({**(partitions_of(stored) or {}), **partitions}.values())}
 
 
 def partitions_of(entry: Any) -> dict[Hashable, Any] | None:

@@ -7,7 +7,6 @@ other tap each selected stream is a unit. A unit is JSON below two kilobytes, so
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +14,17 @@ from typing import Any
 
 from singerkit.digests import digest_of
 from singerkit.errors import ConfigurationError, DiscoveryError
+from singerkit.runner.asking import ask
 from singerkit.runner.catalogs import catalog_for, catalog_of
-from singerkit.runner.job import CatalogRules, Job
+from singerkit.runner.job import CatalogRules, Job, Retention
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import command_of
-from singerkit.runner.supervise.children import Command, describe_code
+from singerkit.runner.supervise.children import Command
 from singerkit.telemetry.redact import Redactor
 
 MAX_BYTES = 2_000
-_SECONDS = 900
+#: A pipeline may have hundreds of units, and its own history tells the longer past.
+_KEPT_OF_A_UNIT = 20
 #: Stands between a state's key and the unit in the key of a unit's state.
 KEY_MARK = "#"
 
@@ -95,10 +96,10 @@ def plan_units(job: Job, folder: Path) -> list[Unit]:
 
     Errors: ``ConfigurationError``, ``DiscoveryError`` when the tap can't tell.
     """
+    _refuse_state_in_target(job)
     with PrivateFolder(folder) as files:
         tap = command_of(job, job.tap, job.tap.name, files)
-        tap.check()
-        if "--units" in _output(tap, ["--help"]):
+        if b"--units" in ask(tap, ["--help"]).output:
             units = list(_told_by_tap(job, tap, files))
         else:
             units = [Unit(job.name, name, (name,)) for name in _selected(catalog_of(job, folder))]
@@ -106,6 +107,15 @@ def plan_units(job: Job, folder: Path) -> list[Unit]:
         unit.text()
     _refuse_overwriting(job, units)
     return units
+
+
+def _refuse_state_in_target(job: Job) -> None:
+    """Refuse units whose states would be the target's: nobody could gather them into the pipeline's there."""
+    if job.state_in_target:
+        raise ConfigurationError(
+            f"pipelines.{job.name}.state_in is 'target', so the pipeline can't be run as units: run it whole, or keep "
+            "its state in the store"
+        )
 
 
 def overwrites(job: Job) -> bool:
@@ -124,6 +134,7 @@ def _refuse_overwriting(job: Job, units: Sequence[Unit]) -> None:
 
 def unit_job(job: Job, unit: Unit) -> Job:
     """Give the job that reads and loads one unit, under a key of its own; steps that follow belong to the whole."""
+    _refuse_state_in_target(job)
     tap, rules = job.tap, job.catalog_rules
     if unit.by_tap:
         said = {"stream": unit.stream, **({"context": unit.context} if unit.context is not None else {})}
@@ -137,6 +148,7 @@ def unit_job(job: Job, unit: Unit) -> Job:
         catalog_rules=rules,
         state_key=unit_key(job, unit),
         after=(),
+        retention=Retention(runs=_KEPT_OF_A_UNIT, revisions=_KEPT_OF_A_UNIT),
     )
 
 
@@ -148,31 +160,15 @@ def unit_key(job: Job, unit: Unit) -> str:
 def _told_by_tap(job: Job, tap: Command, files: PrivateFolder) -> Iterator[Unit]:
     catalog = catalog_for(job, tap, files, Redactor(job.tap.secrets))
     options = [job.tap.catalog_option, str(catalog)] if catalog else []
-    for line in _output(tap, [*options, "--units"], redactor=Redactor(job.tap.secrets)).splitlines():
+    answer = ask(tap, [*options, "--units"])
+    if answer.code:
+        raise DiscoveryError(f"{tap.name} could not say its units {answer.failure(Redactor(job.tap.secrets))}")
+    for line in answer.output.decode("utf-8", "replace").splitlines():
         try:
             said = json.loads(line)
             yield Unit(job.name, said["stream"], tuple(said["streams"]), said.get("context"), by_tap=True)
         except (ValueError, KeyError, TypeError):
             raise DiscoveryError(f"{tap.name} said something else than units: {line[:80]}") from None
-
-
-def _output(tap: Command, options: list[str], redactor: Redactor | None = None) -> str:
-    """Give what a tap writes; of one that fails nothing where no ``redactor`` is given."""
-    try:
-        ended = subprocess.run(  # noqa: S603 - what the user asks for is run
-            [*tap.argv, *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=dict(tap.environment),
-            cwd=tap.folder,
-            timeout=_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        raise DiscoveryError(f"{tap.name} did not answer within {_SECONDS} s") from None
-    if ended.returncode and redactor is not None:
-        log = redactor.redact(ended.stderr.decode("utf-8", "replace").strip()[-2_000:])
-        raise DiscoveryError(f"{tap.name} could not say its units ({describe_code(ended.returncode)})\n{log}")
-    return ended.stdout.decode("utf-8", "replace") if ended.returncode == 0 else ""
 
 
 def _selected(catalog: Mapping[str, Any]) -> Iterator[str]:

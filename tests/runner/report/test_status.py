@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
@@ -198,3 +200,25 @@ def test_metrics_are_in_prometheus_format(place):
         assert re.fullmatch(r'# (HELP|TYPE) \w+ .+|\w+\{\w+="[^"]*"(,\w+="[^"]*")*\} [-+.0-9e]+', line), line
     assert 'singerkit_pipeline_last_success_records{pipeline="daily",stream="orders"} 1500' in text
     assert 'singerkit_bookmark_lag_seconds{pipeline="daily",stream="orders"} 72' in text
+
+
+def test_a_state_that_is_damaged_is_told_and_hides_no_other_pipeline(place, tmp_path):
+    for pipeline in ("hourly", "other"):
+        place.ran(pipeline, 0.1)
+        place.bookmark(pipeline, 1)
+    with closing(sqlite3.connect(tmp_path / ".singerkit" / "state.db")) as database:
+        database.execute("UPDATE states SET state = '{}' WHERE key = 'hourly'")
+        database.commit()
+    ended = place.call("status")
+    assert ended.returncode == 1, ended.stderr
+    damaged, other = ended.stdout.splitlines()[1], next(line for line in ended.stdout.splitlines() if "other" in line)
+    assert "DAMAGED" in damaged
+    assert "DAMAGED" not in other
+
+
+@pytest.mark.parametrize("command", ["status", "runs"])
+def test_a_name_that_is_no_pipeline_is_an_error(place, command):
+    place.ran("hourly", 0.1)
+    ended = place.call(command, "hourli")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "there is no pipeline 'hourli'; did you mean 'hourly'?" in ended.stderr

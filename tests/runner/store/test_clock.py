@@ -61,6 +61,18 @@ def test_a_clock_that_jumps_back_leaves_the_lease_with_its_holder(clocked):
     assert second.acquire("k", "second", 60).token > lease.token
 
 
+def test_a_clock_that_was_years_ahead_keeps_nobody_out(clocked):
+    clock, opened = clocked
+    first, second = opened(), opened()
+    clock.jump(days=1000)
+    lease = first.acquire("k", "first", 60)
+    clock.jump(days=-1000)
+    taken = second.acquire("k", "second", 60)
+    with pytest.raises(FencedError, match="second has taken it since"):
+        first.put("k", {"n": 1}, expected=None, lease=lease, run="r")
+    assert second.put("k", {"n": 2}, expected=None, lease=taken, run="r").revision == 1
+
+
 def test_states_keep_their_order_whatever_the_clock_says(clocked):
     clock, opened = clocked
     store = opened()

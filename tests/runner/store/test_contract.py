@@ -249,3 +249,26 @@ def test_runs_are_given_newest_first(store):
     assert store.runs("none") == []
     assert store.run("run/3") == runs[3]
     assert store.run("3") is None
+
+
+def test_old_runs_of_a_pipeline_are_forgotten(store):
+    runs = [record(number, pipeline="pq"[number % 2]) for number in range(9)]
+    for run in runs:
+        store.log(run)
+    assert store.prune_runs("p", 9) == 0
+    assert store.prune_runs("p", 2, spare="run/2") == 2
+    assert store.runs("p") == [runs[8], runs[6], runs[2]]
+    assert store.prune_runs("p", 2) == 1
+    assert store.prune_runs("none", 1) == 0
+    assert store.runs("q") == runs[7::-2]
+
+
+@pytest.mark.parametrize("failures", [0, 3, 25])
+def test_the_newest_success_is_found_however_many_failed_since(store, failures):
+    assert store.newest_success("p") is None
+    for number in range(2):
+        store.log(record(number, status="success"))
+    for number in range(2, failures + 2):
+        store.log(record(number, status="tap_failed"))
+    store.log(record(99, pipeline="q", status="success"))
+    assert store.newest_success("p").id == "run/1"

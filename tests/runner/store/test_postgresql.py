@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 from cut_proxy import CUT, CUT_BEHIND, PASS, CutProxy
 
-from singerkit.runner.store.base import FencedError, RunRecord, StoreError
+from singerkit.runner.store.base import FencedError, RunRecord, StoreAwayError, StoreError
 from singerkit.runner.store.postgresql import PostgreSQLStore
 
 
@@ -167,3 +168,13 @@ def test_a_server_that_defers_its_commits_does_not_for_states(postgresql_url):
     with closing(PostgreSQLStore(f"{postgresql_url}&options=-csynchronous_commit%3Doff")) as store:
         seen = store._write(lambda execute: execute("SELECT current_setting('synchronous_commit')"))
         assert [tuple(row) for row in seen] == [("on",)]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "code"),
+    [((":5432/", ":1/"), StoreAwayError, 1), (("?schema=", "_missing?schema="), StoreError, 2)],
+)
+def test_a_server_that_does_not_answer_is_another_matter_than_one_that_refuses(postgresql_url, change, kind, code):
+    with pytest.raises(kind) as caught:
+        PostgreSQLStore(re.sub(r":\d+/", ":5432/", postgresql_url).replace(*change))
+    assert caught.value.exit_code == code

@@ -11,6 +11,7 @@ import click
 from singerkit.cli.run import boundary, write_stdout
 from singerkit.cli.workplace import needed_project
 from singerkit.errors import ConfigurationError
+from singerkit.help_pages import page
 from singerkit.runner.deploy import PLATFORMS, Choices, Deployment, plan_deployment
 
 _HELP = """Write the files by which PLATFORM runs pipelines of singer.toml: all of them, or those that are named.
@@ -90,6 +91,8 @@ def _checked(deployment: Deployment) -> int:
     for line in drift:
         click.echo(line, err=True)
     click.echo("run the command without --check to write them" if drift else "up to date", err=True)
+    if drift:
+        click.echo(f"  help: {page('how-to/deploy', 'keep-the-files-up-to-date')}", err=True)
     return int(bool(drift))
 
 

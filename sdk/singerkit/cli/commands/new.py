@@ -14,6 +14,8 @@ from singerkit.cli.run import boundary, write_stdout
 from singerkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from singerkit.scaffold.answers import Ask
     from singerkit.scaffold.templates import Question, Template
 
@@ -49,7 +51,7 @@ def new(kind: str, from_openapi: str | None, output: Path, no_input: bool, **giv
 
 
 def _make(kind: str, given: dict[str, str], document: str | None, output: Path, *, no_input: bool) -> None:
-    from singerkit.scaffold.templates import KINDS, Template
+    from singerkit.scaffold.templates import KINDS, Template, generator
 
     if kind not in KINDS:
         from singerkit.config.problems import suggestion
@@ -57,16 +59,22 @@ def _make(kind: str, given: dict[str, str], document: str | None, output: Path, 
         raise ConfigurationError(f"'{kind}' can't be made, only {', '.join(KINDS)}{suggestion(kind, KINDS)}")
     if not output.is_dir():
         raise ConfigurationError(f"--output: there is no folder '{output}'")
-    ask = _default_of if no_input or not sys.stdin.isatty() else _ask
+    # What would fail at the end fails before anything is asked.
+    generator()
+    template = Template(kind)
+    if "name" in given:
+        template.place(given["name"], output)
+    can_ask = sys.stdin.isatty() and not no_input
+    ask = partial(_ask, partial(_free_name, template, output)) if can_ask else _default_of
     if document is not None:
-        _make_from_document(Template(kind), given, document, output, ask)
+        _make_from_document(template, given, document, output, ask)
         return
     from singerkit.scaffold.answers import gather_answers
 
-    if ask is _default_of and "name" not in given:
+    if not can_ask and "name" not in given:
         raise ConfigurationError("--name is needed where nothing can be asked")
-    answers = gather_answers(Template(kind), given, ask)
-    project = Template(kind).make(answers, output)
+    answers = gather_answers(template, given, ask)
+    project = template.make(answers, output)
     _say_how_to_go_on(kind, answers, project)
 
 
@@ -90,15 +98,22 @@ def _default_of(question: Question) -> str:
     return question.default
 
 
-def _ask(question: Question) -> str:
-    """Put a question; choices are listed, and may be answered by number."""
-    if not question.choices:
-        return str(click.prompt(question.text, default=question.default))
-    click.echo(question.text)
+def _ask(free_name: Callable[[str], str], question: Question) -> str:
+    """Put a question, again until the answer can be used; choices are listed, and may be answered by number.
+
+    Errors: ``KeyboardInterrupt`` when the person leaves.
+    """
     names = list(question.choices)
+    if names:
+        click.echo(question.text)
     for number, name in enumerate(names, start=1):
         click.echo(f"  {number}  {name:<14} {question.choices[name]}".rstrip())
-    typed = click.prompt("Number or word", default=question.default, value_proc=partial(_chosen, names))
+    text, read = ("Number or word", partial(_chosen, names)) if names else (question.text, free_name)
+    try:
+        typed = click.prompt(text, default=question.default, value_proc=read)
+    except click.Abort:
+        click.echo()
+        raise KeyboardInterrupt from None
     click.echo()
     return str(typed)
 
@@ -109,3 +124,11 @@ def _chosen(names: list[str], typed: str) -> str:
     if typed in names:
         return typed
     raise click.BadParameter(f"'{typed}' is none of them")
+
+
+def _free_name(template: Template, output: Path, typed: str) -> str:
+    try:
+        template.place(typed, output)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error)) from None
+    return typed

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -22,8 +23,7 @@ from singerkit.runner.project import Project
 from singerkit.runner.project.commands import found_program, words_of
 from singerkit.runner.report import open_telemetry
 from singerkit.runner.run import Run
-from singerkit.runner.store.base import RunRecord
-from singerkit.runner.supervise.outcome import Status
+from singerkit.runner.store.base import LockedError, RunRecord
 
 _HELP = """Run `tap | target`, with state, retries, progress and a record of the run.
 
@@ -38,8 +38,11 @@ Examples:
   singerkit run orders --backfill 2025-01-01..2025-02-01
 
 The exit code is 0 for success, 1 for a failure that may pass, 2 for one that must be mended, 75 where another run
-holds the lease, 124 after a timeout, 130 or 143 after a signal.
+holds the lease, 124 after a timeout, 130 or 143 after a signal. Of several pipelines all are run; the code is that of
+the first that failed, and 75 only where none did.
 """
+#: A signal's number is added to this.
+_STOPPED = 128
 
 
 @click.command("run", help=_HELP)
@@ -88,27 +91,40 @@ def run(
     def work() -> int:
         if executor or shard or unit:
             _refuse_for_units(state_key, catalog, full_refresh, backfill, timeout, idle_timeout, retries)
-        codes: list[int] = []
         with workplace(project_path, environment, state_url) as place:
-            for job in _jobs(what, place.project):
-                job = _with_options(job, state_key, catalog, full_refresh, after)
+
+            def run_one(ready: Callable[[], Job]) -> int:
+                job = _with_options(ready(), state_key, catalog, full_refresh, after)
                 job = _with_limits(job, timeout, idle_timeout, retries)
                 job = _backfilled(job, backfill) if backfill else job
                 if dry_run:
                     _show(job, place.url)
-                    continue
+                    return 0
                 listener = display_for(json_lines={"text": False, "json": True}.get(log_format))
                 if executor or shard or unit:
                     record = _scaled(job, place, executor or "local:1", shard, unit, wait_s)
                 else:
                     record = Run(job, place.store, listener, place.folder, wait_s=wait_s)()
-                _report(record, place, lambda line, shown=listener: shown.log("singerkit", line))  # type: ignore[misc]
-                codes.append(record.exit_code or 0)
-                if record.status == Status.CANCELLED:
-                    break
-        return next(filter(None, codes), 0)  # one that fails does not keep the others from running
+                _report(record, place, lambda line: listener.log("singerkit", line))
+                return record.exit_code or 0
+
+            return _in_turn([partial(run_one, ready) for ready in _jobs(what, place.project)])
 
     sys.exit(boundary("singerkit", work))
+
+
+def _in_turn(runs: Sequence[Callable[[], int]]) -> int:
+    """Run pipelines one after the other, and give one exit code for all; one that fails keeps no other from running.
+
+    The first failure counts, and a pipeline that somebody else runs only where nothing failed: that passes by itself.
+    """
+    codes: list[int] = []
+    for run_one in runs:
+        codes.append(boundary("singerkit", run_one))
+        if codes[-1] > _STOPPED:
+            break
+    failed = [code for code in codes if code]
+    return next((code for code in failed if code != LockedError.exit_code), next(iter(failed), 0))
 
 
 def _refuse_for_units(*options: object) -> None:
@@ -143,19 +159,34 @@ def _report(record: RunRecord, place: Workplace, warn: Callable[[str], None]) ->
         notify(notices, record, next(iter(earlier), None), warn)
 
 
-def _jobs(what: Sequence[str], project: Project | None) -> list[Job]:
+def _jobs(what: Sequence[str], project: Project | None) -> list[Callable[[], Job]]:
+    """Give what makes each job, to be called when it is its turn: what one needs may be missing.
+
+    Errors: ``ConfigurationError`` for a name that is no pipeline's, and for commands that can't be run.
+    """
     if project is not None and all(word in project.pipelines for word in what):
-        return [project.job(word) for word in what]
+        return [partial(project.job, word) for word in what]
     if len(what) < 2:
         if project is None:
             raise ConfigurationError(
                 f"'{what[0]}' alone can't be run: name a tap and a target, or write pipelines into a singer.toml"
             )
-        return [project.job(what[0])]  # says that there is no such pipeline, and which there are
+        project.pipeline(what[0])  # says that there is no such pipeline, and which there are
+    try:
+        job = _job_of_commands(what)
+    except ConfigurationError:
+        if project is not None and any(word in project.pipelines for word in what):
+            for word in what:
+                project.pipeline(word)
+        raise
+    return [lambda: job]
+
+
+def _job_of_commands(what: Sequence[str]) -> Job:
     tap, *mappers, target = (_program(word) for word in what)
-    # Other options mean other data: the state belongs to exactly these commands.
-    name = f"{tap.name}-to-{target.name}-{digest_of(chr(0).join(what))}"
-    return [Job(name=name, state_key=name, tap=tap, mappers=tuple(mappers), target=target, folder=Path.cwd())]
+    # Other options mean other data, and so do the files of another folder: the state belongs to exactly these commands.
+    name = f"{tap.name}-to-{target.name}-{digest_of(chr(0).join([str(Path.cwd()), *what]))}"
+    return Job(name=name, state_key=name, tap=tap, mappers=tuple(mappers), target=target, folder=Path.cwd())
 
 
 def _program(command: str) -> Program:
@@ -198,11 +229,16 @@ def _backfilled(job: Job, window: str) -> Job:
 
 
 def _show(job: Job, url: str) -> None:
-    click.echo(f"pipeline   {job.name}\nstate      {job.state_key} in {url.partition('?')[0]}")
+    click.echo(f"pipeline   {job.name}\nstate      {job.state_key} in {_state_place(job, url)}")
     for kind, program in _kinds(job):
         click.echo(f"{kind:<10} {shlex.join(program.argv)}")
     for step in job.after:
         click.echo(f"after      {step}")
+
+
+def _state_place(job: Job, url: str) -> str:
+    place = url.partition("?")[0]
+    return f"{job.target.name}, mirrored in {place}" if job.state_in_target else place
 
 
 def _kinds(job: Job) -> Iterator[tuple[str, Program]]:

@@ -40,6 +40,8 @@ def runs(
     def work() -> None:
         with workplace(project_path, environment, state_url) as place:
             found = [as_known(run) for run in place.store.runs(pipeline, limit=limit)]
+            if pipeline and not found:
+                _check_name(place, pipeline)
         if as_json:
             write_stdout(encode([msgspec.to_builtins(run) for run in found]).decode())
         elif found:
@@ -48,6 +50,14 @@ def runs(
             click.echo("there are no runs yet", err=True)
 
     sys.exit(boundary("singerkit", work))
+
+
+def _check_name(place: Workplace, pipeline: str) -> None:
+    known = {run.pipeline for run in place.store.runs(limit=1_000)}.union(
+        place.project.pipelines if place.project else ()
+    )
+    if pipeline not in known:
+        raise ConfigurationError(f"there is no pipeline '{pipeline}'{suggestion(pipeline, sorted(known))}")
 
 
 def _row(run: RunRecord) -> tuple[str, ...]:

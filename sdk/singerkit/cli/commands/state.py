@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,7 +23,7 @@ from singerkit.runner.state_changes import changes
 from singerkit.runner.state_edits import Edit, Editor, revision_of
 from singerkit.runner.state_files import States, exported, read_states, states_of_text
 from singerkit.runner.states import bookmarks_of, merged, names_streams
-from singerkit.runner.store.base import StateStore, StoredState
+from singerkit.runner.store.base import DamagedStateError, StateStore, StoredState
 from singerkit.telemetry.redact import escape_controls
 
 _HELP = """Look at stored states, and change them.
@@ -46,8 +46,21 @@ class _Session:
         """Give the key of a pipeline's name, or the key itself."""
         return self.project.state_key(name) if self.project and name in self.project.pipelines else name
 
+    def _mirrored(self, keys: Collection[str]) -> list[str]:
+        """Give the pipelines with one of the keys whose state is kept by their target."""
+        if self.project is None:
+            return []
+        names = (name for name in self.project.pipelines if self.project.pipeline(name).state_in == "target")
+        return [name for name in names if self.project.state_key(name) in keys]
+
     def say(self, *edits: Edit) -> None:
         """Say what was changed, and how to undo it."""
+        for name in self._mirrored({edit.key for edit in edits}):
+            click.echo(
+                f"note: pipeline '{name}' keeps its state in its target, which says where the next run begins; the "
+                "store only mirrors it",
+                err=True,
+            )
         if self.as_json:
             write_stdout("\n".join(encode(_edit_facts(edit)).decode() for edit in edits))
             return
@@ -100,9 +113,10 @@ def state() -> None:
 @click.argument("prefix", default="")
 def _list(session: _Session, prefix: str) -> None:
     """List the states there are, or those whose keys begin with PREFIX."""
-    found = _all_states(session.editor.store, prefix)
+    store = session.editor.store
+    found = [(key, stored) for key in store.keys(prefix) if (stored := _stored_or_damaged(store, key)) is not None]
     if session.as_json:
-        write_stdout(encode([_facts(key, stored) for key, stored in found]).decode())
+        write_stdout(encode([_listed(key, stored) for key, stored in found]).decode())
     elif found:
         _table(["key", "revision", "at", "by", "streams"], [_row(key, stored) for key, stored in found])
     else:
@@ -302,6 +316,13 @@ def _all_states(store: StateStore, prefix: str = "") -> list[tuple[str, StoredSt
     return [(key, stored) for key in keys if (stored := store.get(key)) is not None]
 
 
+def _stored_or_damaged(store: StateStore, key: str) -> StoredState | DamagedStateError | None:
+    try:
+        return store.get(key)
+    except DamagedStateError as error:
+        return error
+
+
 def _bookmark(key: str, value: Mapping[str, Any], stream: str) -> Any:
     from singerkit.config.problems import suggestion  # only here a name can be mistaken
 
@@ -312,7 +333,7 @@ def _bookmark(key: str, value: Mapping[str, Any], stream: str) -> Any:
     return bookmarks[stream]
 
 
-def _facts(key: str, stored: StoredState) -> dict[str, Any]:
+def _facts(key: str, stored: StoredState | DamagedStateError) -> dict[str, Any]:
     return {"key": key, "revision": stored.revision, "at": utc_text(stored.at), "by": stored.run}
 
 
@@ -334,8 +355,15 @@ def _edit_lines(edit: Edit) -> list[str]:
     return [f"{escape_controls(edit.key)}: {old} -> {new}", *lines]
 
 
-def _row(key: str, stored: StoredState) -> list[str]:
-    streams = str(len(bookmarks_of(stored.state))) if names_streams(stored.state) else "-"
+def _listed(key: str, stored: StoredState | DamagedStateError) -> dict[str, Any]:
+    return {**_facts(key, stored), **({"damaged": True} if isinstance(stored, DamagedStateError) else {})}
+
+
+def _row(key: str, stored: StoredState | DamagedStateError) -> list[str]:
+    if isinstance(stored, DamagedStateError):
+        streams = "damaged"
+    else:
+        streams = str(len(bookmarks_of(stored.state))) if names_streams(stored.state) else "-"
     return [key, str(stored.revision), utc_text(stored.at), stored.run, streams]
 
 

@@ -13,6 +13,8 @@ from singerkit.cli.run import boundary, write_stdout
 from singerkit.cli.text_tables import aligned
 from singerkit.cli.workplace import Workplace, workplace, workplace_options
 from singerkit.clock import utc_now
+from singerkit.config.problems import suggestion
+from singerkit.errors import ConfigurationError
 from singerkit.protocol.codec import encode
 from singerkit.runner.project import Project
 from singerkit.runner.project.durations import seconds_of
@@ -55,7 +57,7 @@ def status(
         with workplace(project_path, environment, state_url) as place:
             found = standings(place.store, _expectations(place), now)
             if pipelines:
-                found = [standing for standing in found if standing.pipeline in pipelines]
+                found = _chosen(found, pipelines)
             if html:
                 _write(html, page(found, [as_known(run, now) for run in place.store.runs(limit=1_000)], now))
             if prometheus:
@@ -67,6 +69,15 @@ def status(
         return int(not all(standing.is_healthy for standing in found))
 
     sys.exit(boundary("singerkit", work))
+
+
+def _chosen(found: Sequence[Standing], names: Sequence[str]) -> list[Standing]:
+    """Give the pipelines that are named; a health check of none must not be a healthy one."""
+    known = [standing.pipeline for standing in found]
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"there is no pipeline '{name}'{suggestion(name, known)}")
+    return [standing for standing in found if standing.pipeline in names]
 
 
 def _expectations(place: Workplace) -> list[Expectation]:
@@ -92,6 +103,8 @@ def _table(found: Sequence[Standing]) -> None:
 def _row(standing: Standing) -> tuple[str, ...]:
     run = standing.last_run
     words = [f"STALE (at most {span(standing.stale_after_s)})"] if standing.is_stale else []
+    if standing.is_damaged:
+        words.append("its state is DAMAGED (singerkit state history)")
     if standing.failures:
         words.append(f"{standing.failures} failed since")
     return (

@@ -13,7 +13,7 @@ from singerkit.config.problems import suggestion
 from singerkit.config.resolve import read_json_object
 from singerkit.config.secrets import secret_values
 from singerkit.errors import ConfigurationError
-from singerkit.runner.job import Job, Limits, Program
+from singerkit.runner.job import Job, Limits, Program, Retention
 from singerkit.runner.project.commands import found_program, installed_program, words_of
 from singerkit.runner.project.durations import seconds_of
 from singerkit.runner.project.interpolate import PLAIN_VARIABLES, Interpolated, Interpolation
@@ -142,6 +142,7 @@ class Project:
             catalog=self.folder / tap.catalog if tap.catalog else None,
             catalog_rules=catalog_rules([*tap.select, *pipeline.select], tap.metadata, tap.schema, pipeline.streams),
             limits=_limits(pipeline),
+            retention=Retention(runs=self.settings.state.keep_runs, revisions=self.settings.state.keep_revisions),
             full_refresh=frozenset(full) if isinstance(full, list) else frozenset({"*"} if full else ()),
             after=tuple(pipeline.after),
             folder=self.folder,
@@ -151,6 +152,7 @@ class Project:
             labels={**({"environment": self.environment} if self.environment else {}), **pipeline.labels},
             schedule=pipeline.schedule or None,
             stale_after_s=_optional_seconds(pipeline.stale_after),
+            state_in_target=pipeline.state_in == "target",
         )
 
     def _max_units(self, tap: Tap, target: Target, name: str) -> int | None:

@@ -149,6 +149,13 @@ class Pipeline(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    state_in: Annotated[
+        Literal["store", "target"],
+        Meta(
+            description="Who keeps the state: the store of `[state]`, or the target, in one transaction with the rows, "
+            "so that each record is there exactly once; the store mirrors it then. The SQL targets of singerkit can."
+        ),
+    ] = "store"
     schedule: Annotated[
         str,
         Meta(
@@ -202,6 +209,22 @@ class State(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
             examples=["postgresql://singer:${STATE_PASSWORD}@db/states"],
         ),
     ] = ""
+    keep_runs: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How many runs of each pipeline are kept at least, newest first, and the last success whenever "
+            "it was; older ones are forgotten now and then. 0: all.",
+        ),
+    ] = 1_000
+    keep_revisions: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How many revisions of each state are kept at least, newest first; older ones are forgotten "
+            "now and then, and can't be restored. 0: all.",
+        ),
+    ] = 500
 
 
 class Notification(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from singerkit.clock import instant_of
 from singerkit.runner.report.schedule import longest_gap_s
 from singerkit.runner.running import as_known
 from singerkit.runner.states import bookmarks_of, names_streams
-from singerkit.runner.store.base import RunRecord, StateStore
+from singerkit.runner.store.base import DamagedStateError, RunRecord, StateStore
 from singerkit.runner.units import KEY_MARK
 
 #: What a run may take, on top of the schedule's gap, before its pipeline counts as stale.
@@ -33,7 +33,7 @@ class Standing:
     """How a pipeline stands.
 
     Shape: ``lags`` maps a stream to the age of its bookmark, where that is an instant; ``failures`` counts the runs
-    that failed since the last success. Units: seconds, records.
+    that failed since the last success; ``is_damaged`` says that its state can't be read. Units: seconds, records.
     """
 
     pipeline: str
@@ -44,6 +44,7 @@ class Standing:
     stale_after_s: float | None
     failures: int
     lags: Mapping[str, float]
+    is_damaged: bool = False
 
     @property
     def records(self) -> int:
@@ -58,8 +59,12 @@ class Standing:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it is not stale and its last run did not fail."""
-        return not self.is_stale and (self.last_run is None or self.last_run.status in ("success", "running"))
+        """Whether it is not stale, its state can be read, and its last run did not fail."""
+        return (
+            not self.is_stale
+            and not self.is_damaged
+            and (self.last_run is None or self.last_run.status in ("success", "running"))
+        )
 
     def facts(self) -> dict[str, Any]:
         """Give it as JSON values."""
@@ -69,6 +74,7 @@ class Standing:
             "status": self.last_run.status if self.last_run else None,
             "healthy": self.is_healthy,
             "stale": self.is_stale,
+            "state_damaged": self.is_damaged,
             "last_run": _instant(self.last_run.started if self.last_run else None),
             "last_success": _instant(self.last_success.ended if self.last_success else None),
             "age_s": self.age_s,
@@ -104,7 +110,12 @@ def _standing(store: StateStore, expected: Expectation, now: datetime) -> Standi
     runs = [as_known(run, now) for run in store.runs(expected.pipeline, limit=_RUNS_LOOKED_AT)]
     success = next((run for run in runs if run.status == "success"), None)
     behind = runs.index(success) if success else len(runs)
-    stored = store.get(expected.state_key)
+    if success is None and len(runs) == _RUNS_LOOKED_AT:
+        success = store.newest_success(expected.pipeline)
+    try:
+        stored, is_damaged = store.get(expected.state_key), False
+    except DamagedStateError:
+        stored, is_damaged = None, True
     return Standing(
         pipeline=expected.pipeline,
         state_key=expected.state_key,
@@ -114,6 +125,7 @@ def _standing(store: StateStore, expected: Expectation, now: datetime) -> Standi
         stale_after_s=expected.stale_after_s,
         failures=sum(run.status != "running" for run in runs[:behind]),
         lags=_lags(stored.state, now) if stored else {},
+        is_damaged=is_damaged,
     )
 
 

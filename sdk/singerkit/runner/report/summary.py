@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from singerkit.help_pages import page_on_run
 from singerkit.runner.report.spans import span
 from singerkit.runner.state_changes import changes
 from singerkit.runner.store.base import RunRecord, StoredState
@@ -48,6 +49,8 @@ def summary(record: RunRecord, before: StoredState | None = None, after: StoredS
     if record.status not in ("success", "running"):
         lines += ["", f"  What to do: {_NEXT.get(record.status, _RESUMES)}"]
         lines += [f"  See it again: singerkit show {record.id}"]
+        if not any(line.lstrip().startswith("help: ") for line in _last_lines(record, whose=False)):
+            lines += [f"  help: {page_on_run(record.status)}"]
     return lines
 
 
@@ -59,13 +62,14 @@ def headline(record: RunRecord) -> str:
     return f"{record.pipeline} {words}{took}{attempts}"
 
 
-def _last_lines(record: RunRecord) -> Sequence[str]:
+def _last_lines(record: RunRecord, *, whose: bool = True) -> Sequence[str]:
     """Give the end of the log of the program that failed; of all where none is to blame, as after a timeout."""
     if record.status in ("success", "running", "after_failed"):
         return ()
     culprit = record.facts.get("culprit")
     names = [str(culprit)] if culprit in record.last_lines else list(record.last_lines)
-    return [f"{name} | {line}" for name in names for line in record.last_lines[name]][-_MAX_LINES:]
+    lines = [(name, line) for name in names for line in record.last_lines[name]][-_MAX_LINES:]
+    return [f"{name} | {line}" if whose else line for name, line in lines]
 
 
 def _rows(record: RunRecord) -> list[str]:

@@ -5,18 +5,40 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from singerkit.errors import SingerKitError
 
 State = dict[str, Any]
+#: No lease is longer (seconds).
+LONGEST_LEASE_S = 86_400
 
 
 class StoreError(SingerKitError):
     """The store can't be read or written, or what it holds is damaged; never taken for an empty one."""
 
     exit_code = 2
+
+
+class StoreAwayError(StoreError):
+    """The store does not answer at the moment; nothing is wrong with it that somebody would have to mend."""
+
+    exit_code = 1
+
+
+class DamagedStateError(StoreError):
+    """A state is not what was stored; other revisions of its key may be whole."""
+
+    def __init__(self, message: str, revision: int, at: datetime, run: str) -> None:
+        super().__init__(message)
+        self.revision = revision
+        self.at = at
+        self.run = run
+
+    def __reduce__(self) -> tuple[type[DamagedStateError], tuple[str, int, datetime, str]]:
+        """Give what makes it again, where it goes from one process to another."""
+        return type(self), (str(self), self.revision, self.at, self.run)
 
 
 class LockedError(SingerKitError):
@@ -28,9 +50,13 @@ class LockedError(SingerKitError):
 class FencedError(StoreError):
     """The lease was lost: another run has taken the key since, so nothing may be written under it."""
 
+    exit_code = 1
+
 
 class ConflictError(StoreError):
     """Somebody else has changed the state since it was read."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -55,6 +81,14 @@ class Lease:
     owner: str
     token: int
     expires: datetime
+
+
+def is_held(expires: datetime, now: datetime) -> bool:
+    """Tell whether a lease that ends at ``expires`` still stands.
+
+    One that would last for twice as long as any lease is of a clock that has been set back since: it binds nobody.
+    """
+    return now < expires <= now + timedelta(seconds=2 * LONGEST_LEASE_S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +126,10 @@ class StateStore(ABC):
 
     @abstractmethod
     def get(self, key: str) -> StoredState | None:
-        """Give the newest state of a key, or ``None`` where there never was one or it was deleted."""
+        """Give the newest state of a key, or ``None`` where there never was one or it was deleted.
+
+        Errors: ``DamagedStateError`` where it is not what was stored.
+        """
 
     @abstractmethod
     def put(self, key: str, state: State, *, expected: int | None, lease: Lease, run: str) -> StoredState:
@@ -118,7 +155,7 @@ class StateStore(ABC):
 
     @abstractmethod
     def history(self, key: str) -> list[StoredState]:
-        """Give every state that was persisted under a key, newest first; those aside that were pruned."""
+        """Give every state that was persisted under a key, newest first; not those that were pruned or are damaged."""
 
     @abstractmethod
     def prune(self, key: str, keep: int) -> int:
@@ -154,6 +191,23 @@ class StateStore(ABC):
     @abstractmethod
     def runs(self, pipeline: str | None = None, *, limit: int = 100) -> list[RunRecord]:
         """Give runs, newest first."""
+
+    @abstractmethod
+    def prune_runs(self, pipeline: str, keep: int, *, spare: str | None = None) -> int:
+        """Forget all but the newest ``keep`` (1 at least) runs of a pipeline, and the one with the id ``spare``.
+
+        Gives how many were forgotten.
+        """
+
+    def newest_success(self, pipeline: str) -> RunRecord | None:
+        """Give the newest run of a pipeline that succeeded, however many have failed since."""
+        limit = 10
+        while True:
+            found = self.runs(pipeline, limit=limit)
+            success = next((run for run in found if run.status == "success"), None)
+            if success is not None or len(found) < limit:
+                return success
+            limit *= 10
 
     @abstractmethod
     def run(self, id: str) -> RunRecord | None:

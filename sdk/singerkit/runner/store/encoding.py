@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, TypeVar
 
 import msgspec
 
 from singerkit.digests import digest_of
 from singerkit.protocol.codec import decode_exact, encode
-from singerkit.runner.store.base import RunRecord, State, StoreError
+from singerkit.runner.store.base import DamagedStateError, RunRecord, State, StoredState, StoreError
+
+T = TypeVar("T")
 
 _LONGEST_KEY = 500
 _runs = msgspec.json.Decoder(RunRecord)
@@ -40,20 +45,33 @@ def state_text(state: State) -> str:
         raise StoreError(f"the state can't be written as JSON: {error}") from None
 
 
-def state_of(text: str, digest: str, where: str) -> State:
-    """Read a state that was stored with its digest; ``where`` says which one it is.
+def stored_of(key: str, text: str, digest: str, revision: int, at: datetime, run: str) -> StoredState:
+    """Read a state that was stored with its digest.
 
-    Errors: ``StoreError`` where it is not what was stored.
+    Errors: ``DamagedStateError`` where it is not what was stored.
     """
-    if digest_of(text) != digest:
-        raise StoreError(f"{where} is damaged: it is not what was stored. Restore an older revision, or a backup")
     try:
-        state: Any = decode_exact(text.encode())
+        state: Any = decode_exact(text.encode()) if digest_of(text) == digest else None
     except ValueError:
         state = None
     if not isinstance(state, dict):
-        raise StoreError(f"{where} is damaged: it is no JSON object. Restore an older revision, or a backup")
-    return state
+        raise DamagedStateError(
+            f"revision {revision} of '{key}' is damaged: it is not what was stored. `singerkit state history {key}` "
+            f"shows the other ones, `singerkit state restore {key} REVISION` brings one of them back",
+            revision,
+            at,
+            run,
+        )
+    return StoredState(state, revision, at, run)
+
+
+def whole(read: Callable[[T], StoredState | None], stored: Iterable[T]) -> Iterator[StoredState]:
+    """Read states, and leave out what is damaged."""
+    for one in stored:
+        with suppress(DamagedStateError):
+            found = read(one)
+            if found is not None:
+                yield found
 
 
 def run_text(run: RunRecord) -> str:

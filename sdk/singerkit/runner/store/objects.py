@@ -6,7 +6,7 @@
     probe.json                       on which it was tried whether conditional writes are known there
     heads/KEY.json                   a key's newest state and its lease, together: it changes by compare-and-set only
     history/KEY/REVISION.json        the states before it
-    runs/YEAR-MONTH/START-RUN.json   a run
+    runs/YEAR-MONTH/START-RUN~OF.json   a run; OF is a digest of its pipeline's name, so that others need not be read
 
 Lease and state are in one object, so a writer whose lease was taken can't change the state: the object is not the one
 that it has read. A state is copied to the history before another takes its place, so that the history is complete
@@ -17,7 +17,7 @@ length; one that runs ahead takes a lease too early, which costs the one that he
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -30,8 +30,8 @@ import msgspec
 from singerkit.clock import sleep, utc_now
 from singerkit.digests import digest_of
 from singerkit.runner.store import refusals
-from singerkit.runner.store.base import Lease, RunRecord, State, StateStore, StoredState, StoreError
-from singerkit.runner.store.encoding import checked_key, run_of, run_text, state_of, state_text
+from singerkit.runner.store.base import Lease, RunRecord, State, StateStore, StoredState, StoreError, is_held
+from singerkit.runner.store.encoding import checked_key, run_of, run_text, state_text, stored_of, whole
 from singerkit.runner.store.places import Changed, Place
 
 T = TypeVar("T")
@@ -114,8 +114,7 @@ class ObjectStore(StateStore):
     def history(self, key: str) -> list[StoredState]:
         """Give every state of a key, newest first."""
         heads = self._read_all(self._place.names(self._history(checked_key(key))), self._head_of)
-        states = filter(None, map(_stored, [*heads, self._head(key)[0]]))
-        by_revision = {stored.revision: stored for stored in states}
+        by_revision = {stored.revision: stored for stored in whole(_stored, [*heads, self._head(key)[0]])}
         return [by_revision[revision] for revision in sorted(by_revision, reverse=True)]
 
     def prune(self, key: str, keep: int) -> int:
@@ -126,16 +125,14 @@ class ObjectStore(StateStore):
         old = sorted(name for name in self._place.names(self._history(key)) if not name.endswith(is_newest))
         in_history = keep - (head.state is not None)
         forgotten = old[: len(old) - in_history] if in_history else old
-        for name in forgotten:
-            self._place.delete(name)
-        return len(forgotten)
+        return self._delete(forgotten)
 
     def acquire(self, key: str, owner: str, seconds: float, *, force: bool = False) -> Lease:
         """Take the lease of a key."""
 
         def change(head: _Head) -> _Head:
             now = self._clock()
-            if head.expires is not None and head.expires > now and not force:
+            if head.expires is not None and is_held(head.expires, now) and not force:
                 raise refusals.locked(key, head.owner, head.expires)
             return _with(head, owner=owner, token=head.token + 1, expires=now + timedelta(seconds=seconds))
 
@@ -161,26 +158,37 @@ class ObjectStore(StateStore):
     def log(self, run: RunRecord) -> None:
         """Keep a run."""
         month, name = f"{run.started:%Y-%m}", f"{run.started:%Y%m%dT%H%M%S.%f}-{_file_name(run.id)}"
-        self._place.replace(f"runs/{month}/{name}.json", run_text(run).encode())
+        self._place.replace(f"runs/{month}/{name}{_ending_of_runs(run.pipeline)}", run_text(run).encode())
 
     def runs(self, pipeline: str | None = None, *, limit: int = 100) -> list[RunRecord]:
         """Give runs, newest first."""
         found: list[RunRecord] = []
-        names = self._run_names()
+        names = iter(self._run_names(pipeline))
         while len(found) < limit and (some := list(islice(names, limit))):
             found += [run for run in self._read_all(some, run_of) if pipeline in (None, run.pipeline)]
         return found[:limit]
 
+    def prune_runs(self, pipeline: str, keep: int, *, spare: str | None = None) -> int:
+        """Forget all but the newest runs of a pipeline."""
+        is_spared = f"-{_file_name(spare or '')}~"
+        return self._delete([name for name in islice(self._run_names(pipeline), keep, None) if is_spared not in name])
+
     def run(self, id: str) -> RunRecord | None:
         """Give one run by its id."""
-        ending = f"-{_file_name(id)}.json"
-        some = (name for name in self._run_names() if name.endswith(ending))
+        is_it = f"-{_file_name(id)}~"
+        some = (name for name in self._run_names() if is_it in name)
         return next((run for run in self._read_all(some, run_of) if run.id == id), None)
 
-    def _run_names(self) -> Iterable[str]:
-        """Give the names of all runs, newest first; months are listed when they are asked for."""
+    def _run_names(self, pipeline: str | None = None) -> Iterator[str]:
+        """Give the names of runs, newest first; months are listed when they are asked for."""
+        ending = "" if pipeline is None else _ending_of_runs(pipeline)
         months = sorted(self._place.folders("runs"), reverse=True)
-        return (name for month in months for name in sorted(self._place.names(month), reverse=True))
+        names = (name for month in months for name in sorted(self._place.names(month), reverse=True))
+        return (name for name in names if name.endswith(ending))
+
+    def _delete(self, names: Sequence[str]) -> int:
+        with ThreadPoolExecutor(_READERS) as pool:
+            return sum(1 for _ in pool.map(self._place.delete, names))
 
     def _check(self) -> None:
         """Check that this is a store that we know, or make it one."""
@@ -295,8 +303,7 @@ def _with(head: _Head, **members: Any) -> _Head:
 def _stored(head: _Head) -> StoredState | None:
     if head.state is None or head.at is None:
         return None
-    state = state_of(head.state, head.digest or "", f"revision {head.revision} of '{head.key}'")
-    return StoredState(state, head.revision, head.at, head.run)
+    return stored_of(head.key, head.state, head.digest or "", head.revision, head.at, head.run)
 
 
 def _check_lease(head: _Head, key: str, lease: Lease) -> None:
@@ -306,6 +313,10 @@ def _check_lease(head: _Head, key: str, lease: Lease) -> None:
 
 def _lease_of(head: _Head) -> Lease:
     return Lease(head.key, head.owner, head.token, head.expires or datetime.min.replace(tzinfo=UTC))
+
+
+def _ending_of_runs(pipeline: str) -> str:
+    return f"~{digest_of(pipeline)}.json"
 
 
 def _file_name(text: str) -> str:

@@ -11,7 +11,7 @@ class Changed(Exception):
 
 
 class Place(ABC):
-    """Holds files by name, ``folder/.../name``: letters, digits and ``._-=``. For any thread.
+    """Holds files by name, ``folder/.../name``: letters, digits and ``._-=~``. For any thread.
 
     Errors: each method raises ``StoreError`` where the place can't be reached.
     """

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from singerkit.errors import ConfigurationError, MissingExtraError
-from singerkit.runner.store.base import StoreError
+from singerkit.runner.store.base import StoreAwayError, StoreError
 from singerkit.runner.store.sql import TABLES, VERSION, Execute, SQLStore
 from singerkit.telemetry.redact import redactor
 
@@ -25,7 +25,17 @@ except ImportError:
 T = TypeVar("T")
 _SCHEMA = "singerkit"
 _LOCK_OF_MAKERS = 0x53474B54  # any number that others hardly use
-_CONNECT_S = 30
+#: What libpq is told where the URL does not say otherwise. A network that swallows everything must not hold a run up
+#: for the quarter of an hour that TCP allows: it can't even be stopped meanwhile, and its lease ends.
+_PATIENCE: dict[str, str | int] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+    "application_name": "singerkit",
+}
+_PASSING = re.compile(r"starting up|shutting down|recovery mode|too many|connection slots")
 
 
 class PostgreSQLStore(SQLStore):
@@ -145,7 +155,8 @@ class PostgreSQLStore(SQLStore):
                 " another by ?schema=NAME at the end of the URL"
             ) from None
         except psycopg.Error as error:
-            raise StoreError(f"the state store in {self._place} can't be used: {_first_line(error)}") from None
+            kind = StoreAwayError if _is_away(error) else StoreError
+            raise kind(f"the state store in {self._place} can't be used: {_first_line(error)}") from None
 
 
 def _understood(url: str) -> tuple[str, str]:
@@ -161,9 +172,7 @@ def _understood(url: str) -> tuple[str, str]:
         given = psycopg.conninfo.conninfo_to_dict(plain)
     except psycopg.ProgrammingError as error:
         raise ConfigurationError(f"the URL of the state store can't be understood: {_first_line(error)}") from None
-    given.setdefault("connect_timeout", _CONNECT_S)
-    given.setdefault("application_name", "singerkit")
-    return psycopg.conninfo.make_conninfo("", **given), schema
+    return psycopg.conninfo.make_conninfo("", **{**_PATIENCE, **given}), schema
 
 
 def _place_of(url: str) -> str:
@@ -175,6 +184,12 @@ def _place_of(url: str) -> str:
 def _for_postgresql(statement: str, schema: str) -> Any:
     quoted = sql.Identifier(schema).as_string().replace("%", "%%")
     return sql.SQL(re.sub(r":(\w+)", r"%(\1)s", statement).format(schema=quoted, for_update="FOR UPDATE"))
+
+
+def _is_away(error: psycopg.Error) -> bool:
+    """Tell a server that does not answer, or has no room just now, from one that says what is wrong."""
+    is_refused = "FATAL:" in str(error) and not _PASSING.search(str(error))
+    return isinstance(error, psycopg.OperationalError) and not is_refused
 
 
 def _first_line(error: Exception) -> str:

@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 from singerkit.clock import instant_of, utc_text
 from singerkit.digests import digest_of
 from singerkit.runner.store import refusals
-from singerkit.runner.store.base import Lease, RunRecord, State, StateStore, StoredState
-from singerkit.runner.store.encoding import checked_key, run_of, run_text, state_of, state_text
+from singerkit.runner.store.base import Lease, RunRecord, State, StateStore, StoredState, is_held
+from singerkit.runner.store.encoding import checked_key, run_of, run_text, state_text, stored_of, whole
 
 T = TypeVar("T")
 
@@ -114,7 +114,8 @@ class SQLStore(StateStore):
             "SELECT revision, state, digest, at, run FROM {schema}.states"
             " WHERE key = :key AND state IS NOT NULL ORDER BY revision DESC"
         )
-        return [_stored(key, row) for row in self._read(lambda execute: execute(statement, key=key))]
+        rows = self._read(lambda execute: execute(statement, key=key))
+        return list(whole(lambda row: _stored(key, row), rows))
 
     def prune(self, key: str, keep: int) -> int:
         """Forget all but the newest states of a key's history."""
@@ -149,7 +150,7 @@ class SQLStore(StateStore):
             )
             holder, token, expires = _lease_row(execute, key)
             now = self._now(execute)
-            if holder != _NOBODY and instant_of(expires) > now and not force:
+            if holder != _NOBODY and is_held(instant_of(expires), now) and not force:
                 raise refusals.locked(key, holder, instant_of(expires))
             lease = Lease(key, owner, token + 1, now + timedelta(seconds=seconds))
             _keep(execute, lease)
@@ -194,6 +195,20 @@ class SQLStore(StateStore):
         rows = self._read(lambda execute: execute(statement, **values))
         return [run_of(record, f"run '{id}'") for record, id in rows]
 
+    def prune_runs(self, pipeline: str, keep: int, *, spare: str | None = None) -> int:
+        """Forget all but the newest runs of a pipeline."""
+        of_it = "FROM {schema}.runs WHERE pipeline = :pipeline"
+        newest = f"SELECT started, id {of_it} ORDER BY started DESC, id DESC LIMIT 1 OFFSET :skipped"
+        older = f"{of_it} AND id <> :spare AND (started, id) < ({newest})"
+        values = {"pipeline": pipeline, "spare": spare or "", "skipped": keep - 1}
+
+        def work(execute: Execute) -> int:
+            ((count,),) = execute(f"SELECT COUNT(*) {older}", **values)
+            execute(f"DELETE {older}", **values)
+            return int(count)
+
+        return self._write(work)
+
     def run(self, id: str) -> RunRecord | None:
         """Give one run by its id."""
         rows = self._read(lambda execute: execute("SELECT record FROM {schema}.runs WHERE id = :id", id=id))
@@ -214,7 +229,7 @@ def _next(row: Sequence[Any] | None) -> int:
 
 def _stored(key: str, row: Sequence[Any]) -> StoredState:
     revision, text, digest, at, run = row
-    return StoredState(state_of(text, digest, f"revision {revision} of '{key}'"), revision, instant_of(at), run)
+    return stored_of(key, text, digest, revision, instant_of(at), run)
 
 
 def _insert(execute: Execute, key: str, revision: int, text: str | None, at: datetime, run: str) -> None:

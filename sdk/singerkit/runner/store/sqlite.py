@@ -9,6 +9,7 @@ can't lock it there.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from singerkit.clock import utc_now
-from singerkit.runner.store.base import StoreError
+from singerkit.runner.store.base import StoreAwayError, StoreError
 from singerkit.runner.store.durable import synchronize_folder
 from singerkit.runner.store.sql import TABLES, VERSION, Execute, SQLStore
 
@@ -26,6 +27,9 @@ T = TypeVar("T")
 #: In the header of each of our files: SQLite's ``application_id``.
 _OURS = 0x53474B54
 _PATIENCE_S = 60.0
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+#: What SQLite wants beside a store to use it at all (bytes).
+_ROOM = 128 * 1024
 
 
 class SQLiteStore(SQLStore):
@@ -134,7 +138,8 @@ class SQLiteStore(SQLStore):
         except sqlite3.ProgrammingError:
             raise StoreError(f"the state store '{self._path}' is closed") from None
         except sqlite3.Error as error:
-            raise StoreError(f"the state store '{self._path}' {_problem(error)}") from None
+            kind = StoreAwayError if _code(error) in _BUSY else StoreError
+            raise kind(f"the state store '{self._path}' {_problem(error, self._path.parent)}") from None
         except OSError as error:
             raise StoreError(f"the state store '{self._path}' can't be used: {error.strerror}") from None
 
@@ -173,13 +178,28 @@ def _for_sqlite(statement: str) -> str:
     return statement.format(schema="main", for_update="")
 
 
-def _problem(error: sqlite3.Error) -> str:
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _problem(error: sqlite3.Error, folder: Path) -> str:
     text = str(error)
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _code(error)
     if code == sqlite3.SQLITE_NOTADB:
         return "is no SQLite database, or damaged: bring a backup back, or name another file"
     if code == sqlite3.SQLITE_CORRUPT:
         return f"is damaged ({text}): bring a backup back"
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if code in _BUSY:
         return f"has been held by another process for {_PATIENCE_S:.0f} seconds: try again later"
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _is_full(folder):
+        return f"can't be used, as its disk is full: make room where '{folder}' is"
+    if code == sqlite3.SQLITE_READONLY:
+        return f"can't be written ({text}): this user has to be allowed to write it, and its folder"
     return f"can't be used: {text}"
+
+
+def _is_full(folder: Path) -> bool:
+    """Tell whether there is no room for the files that SQLite keeps beside a store."""
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free < _ROOM
+    return False

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from singerkit.clock import monotonic
 from singerkit.runner.job import Limits
-from singerkit.runner.supervise.children import Command, describe_code
+from singerkit.runner.supervise.children import Child, Command, describe_code
 from singerkit.runner.supervise.counting import Counts
 from singerkit.runner.supervise.guard import Guard
 from singerkit.runner.supervise.outcome import Facts, Status, status_of
@@ -82,10 +82,12 @@ def attempt(
     redactor: Redactor,
     watcher: Watcher,
     signals: SimpleQueue[int],
+    target_follows: bool = False,
 ) -> Ending:
     """Run the tap, any mappers and the target (in this order) once, to the end.
 
-    ``groups`` is a private file for the guard; ``signals`` is where the process's signal handlers put what comes.
+    ``groups`` is a private file for the guard; ``signals`` is where the process's signal handlers put what comes;
+    ``target_follows`` says that the target fails, too, where its input breaks off, so that it is not to blame then.
 
     Errors: ``ConfigurationError`` when a program is not there; what ``watcher`` raises.
     """
@@ -102,7 +104,7 @@ def attempt(
         supervision.take_state()
     finally:
         guard.close()
-    return supervision.ending()
+    return supervision.ending(target_follows)
 
 
 class _Supervision:
@@ -231,10 +233,10 @@ class _Supervision:
 
     # What came of it ------------------------------------------------------------------------------------------------
 
-    def ending(self) -> Ending:
+    def ending(self, target_follows: bool) -> Ending:
         """Say how it ended; every program has."""
         children, logs = self._plumbing.children, self._plumbing.logs
-        status = status_of(self._facts())
+        status = status_of(self._facts(target_follows))
         return Ending(
             status=status,
             culprit=self._culprit(status),
@@ -246,7 +248,7 @@ class _Supervision:
             metrics={child.name: log.metrics for child, log in zip(children, logs, strict=True)},
         )
 
-    def _facts(self) -> Facts:
+    def _facts(self, target_follows: bool) -> Facts:
         plumbing = self._plumbing
         *writers, target = plumbing.children
         into_target = plumbing.forwarders[-1]
@@ -260,11 +262,12 @@ class _Supervision:
             acknowledged=not into_target.has_state or into_target.last_state == plumbing.states.latest,
             sent=not into_target.counts.is_empty,
             printed=plumbing.states.count > 0,
+            target_follows=target_follows,
         )
 
     def _culprit(self, status: Status) -> str | None:
         """Name the program that failed by itself; the target where it and others did."""
-        failed = [child.name for child in self._plumbing.children if child.code and child.name not in self._stopped]
+        failed = [child.name for child in self._blamed(status) if child.code and child.name not in self._stopped]
         if status is Status.SUCCESS or status is Status.CANCELLED:
             return None
         if self._quit_early and not failed:
@@ -275,6 +278,10 @@ class _Supervision:
             if forwarder.refused
         ]
         return next(reversed(failed), next(iter(refused), None))
+
+    def _blamed(self, status: Status) -> list[Child]:
+        """Give who may be to blame: not a target that only followed its tap."""
+        return self._plumbing.children[:-1] if status is Status.TAP_FAILED else self._plumbing.children
 
     def _sentences(self, status: Status) -> Iterator[str]:
         """Say what went wrong, the reason of the status first."""
@@ -289,7 +296,7 @@ class _Supervision:
                 yield f"{writer.name} wrote a line that is no Singer message: {forwarder.refused.describe()}."
             if forwarder.withheld:
                 yield f"{writer.name}'s last line was cut off ({forwarder.withheld:,} bytes); it was not passed on."
-        for child in reversed(self._plumbing.children):
+        for child in reversed(self._blamed(status)):
             if child.code and child.name not in self._stopped:
                 yield f"{child.name} ended with {describe_code(child.code)}."
         if status is Status.UNACKNOWLEDGED:

@@ -1,21 +1,33 @@
 """Counts Singer lines by stream while they pass, as cheaply as that can be done, and judges those that are no RECORD.
 
 Nearly all lines are RECORDs, and those of one stream begin with the same bytes. What a line's beginning means is learnt
-from one line that was read in full; lines that begin the same way are then counted without being read: their content is
-for the target to judge.
+from one line whose envelope was read; lines that begin the same way are then counted without being read: their content
+is for the target to judge. So is that of a STATE, which is read when it is asked for: a tap may write one behind each
+record.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from singerkit.errors import InvalidInputLine
-from singerkit.protocol.reader import MessageReader, OtherMessage, ReaderLimits
+from singerkit.protocol.reader import Event, MessageReader, OtherMessage, ReaderLimits, RecordRun
 
 #: What is passed on is the target's to limit; a line beyond this is a runaway.
 _LIMITS = ReaderLimits(max_line_bytes=1 << 30)
 _RECORD_MEMBER = b'"record"'
+_TYPE = rb'"type"\s*:\s*"record"\s*,\s*'
+_STREAM = rb'"stream"\s*:\s*"([^"\\]*)"\s*,\s*'
+#: Before the member `record`: all of the envelope, and nothing that differs from record to record.
+_HEAD = re.compile(
+    rb"\{\s*(?:" + _TYPE + _STREAM + rb"|" + _STREAM + _TYPE + rb')(?:"version"\s*:\s*\d+\s*,\s*)?', re.IGNORECASE
+)
+_STATE = re.compile(rb'\{\s*"type"\s*:\s*"STATE"\s*,\s*"value"\s*:\s*\{')
 #: A beginning that holds more than type and stream differs from record to record, and would be learnt for nothing.
 _LONGEST_HEAD = 400
 _MOST_HEADS = 10_000
@@ -57,16 +69,40 @@ class Counts:
         return {stream: {"records": count.records, "bytes": count.bytes} for stream, count in found}
 
 
+class _Envelope(msgspec.Struct):
+    type: str = ""
+    stream: str = ""
+    record: msgspec.Raw = msgspec.Raw()
+
+
+_OBJECT = memoryview(b"{")
+_envelopes = msgspec.json.Decoder(_Envelope)
+
+
 class LineCounter:
-    """Counts whole lines; ``last_state`` is the newest STATE's value, if ``has_state``."""
+    """Counts whole lines; ``has_state`` says whether there was a STATE."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
         self._heads: dict[bytes, StreamCount] = {}
+        self._without_head: set[str] = set()
         self._latest: tuple[bytes, StreamCount] | None = None
         self._lines = 0
-        self.last_state: Any = None
-        self.has_state = False
+        self._state_line = b""
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there was a STATE."""
+        return bool(self._state_line)
+
+    @property
+    def last_state(self) -> Any:
+        """The value of the newest STATE; ``None`` before the first, and for one that can't be read."""
+        try:
+            events = list(MessageReader(_LIMITS).feed(self._state_line + b"\n"))
+        except InvalidInputLine:
+            return None
+        return next((event.members.get("value") for event in events if isinstance(event, OtherMessage)), None)
 
     def count(self, chunk: bytes) -> None:
         """Count a chunk of whole lines.
@@ -90,36 +126,82 @@ class LineCounter:
         return True
 
     def _count_lines(self, chunk: bytes) -> None:
-        heads = self._heads
-        head, count = b"", None
-        position = 0
-        for number, line in enumerate(chunk.split(b"\n")[:-1], self._lines + 1):
-            head = line.partition(_RECORD_MEMBER)[0]
-            count = heads.get(head)
-            if count is None:
-                self._read(line, head, number, position)
-            else:
-                count.records += 1
-                count.bytes += len(line) + 1
-            position += len(line) + 1
-        self._latest = (head + _RECORD_MEMBER, count) if count is not None else None
-
-    def _read(self, line: bytes, head: bytes, number: int, position: int) -> None:
-        """Read a line in full, and learn its beginning."""
-        reader = MessageReader(_LIMITS)
+        """Count a chunk line by line: lines of one beginning are put together first, and counted at once."""
+        lines = chunk.split(b"\n")
+        lines.pop()
+        groups: dict[bytes, list[bytes]] = {}
         try:
-            events = list(reader.feed(line + b"\n"))
-        except InvalidInputLine as error:
-            error.line_number, error.byte_offset = number, position
-            raise
-        for event in events:
-            if isinstance(event, OtherMessage):
-                self._counts.others += 1
-                if event.type == "STATE":
-                    self.last_state, self.has_state = event.members.get("value"), True
-                continue
-            count = self._counts.streams.setdefault(event.stream, StreamCount())
-            count.records += 1
-            count.bytes += len(line) + 1
-            if reader.knows(event.stream) and len(head) < _LONGEST_HEAD and len(self._heads) < _MOST_HEADS:
-                self._heads[head] = count
+            self._group(lines, groups)
+        finally:
+            for head, group in groups.items():
+                count = self._heads[head]
+                count.records += len(group)
+                count.bytes += sum(map(len, group)) + len(group)
+        head = lines[-1].partition(_RECORD_MEMBER)[0]
+        self._latest = (head + _RECORD_MEMBER, self._heads[head]) if head in self._heads else None
+
+    def _group(self, lines: list[bytes], groups: dict[bytes, list[bytes]]) -> None:
+        """Put lines with known beginnings into ``groups``, and read the others."""
+        add: dict[bytes, Callable[[bytes], None]] = {}
+        for index, line in enumerate(lines):
+            head = line.partition(_RECORD_MEMBER)[0]
+            found = add.get(head)
+            if found is not None:
+                found(line)
+            elif head in self._heads:
+                groups[head] = [line]
+                add[head] = groups[head].append
+            else:
+                self._read(lines, index, head)
+
+    def _read(self, lines: list[bytes], index: int, head: bytes) -> None:
+        """Read as much of a line as tells what it is, and learn its beginning."""
+        line = lines[index]
+        if _STATE.match(line):
+            self._counts.others += 1
+            self._state_line = line
+        elif (stream := _stream_of_record(line)) is not None:
+            self._count_record(stream, line, head)
+        else:
+            try:
+                events = list(MessageReader(_LIMITS).feed(line + b"\n"))
+            except InvalidInputLine as error:
+                error.line_number = self._lines + index + 1
+                error.byte_offset = sum(map(len, lines[:index])) + index
+                raise
+            for event in events:
+                self._take(event, line, head)
+
+    def _take(self, event: Event, line: bytes, head: bytes) -> None:
+        if isinstance(event, RecordRun):
+            self._count_record(event.stream, line, head)
+            return
+        self._counts.others += 1
+        if event.type == "STATE":
+            self._state_line = line
+
+    def _count_record(self, stream: str, line: bytes, head: bytes) -> None:
+        count = self._counts.streams.setdefault(stream, StreamCount())
+        count.records += 1
+        count.bytes += len(line) + 1
+        if stream not in self._without_head:
+            self._learn(stream, head, count)
+
+    def _learn(self, stream: str, head: bytes, count: StreamCount) -> None:
+        match = _HEAD.fullmatch(head) if len(head) < _LONGEST_HEAD and len(self._heads) < _MOST_HEADS else None
+        # A name that a second `stream` member overrules says nothing about other lines.
+        if match is not None and (match[1] or match[2]) == stream.encode("utf-8", "surrogatepass"):
+            self._heads[head] = count
+        else:
+            self._without_head.add(stream)
+
+
+def _stream_of_record(line: bytes) -> str | None:
+    """Give the stream of a RECORD; ``None`` for other messages, and for what has to be looked at closely."""
+    try:
+        envelope = _envelopes.decode(line)
+    except (ValueError, RecursionError):
+        return None
+    if envelope.type.upper() != "RECORD" or memoryview(envelope.record)[:1] != _OBJECT:
+        return None
+    return envelope.stream or None

@@ -45,7 +45,8 @@ class Facts:
 
     Shape: ``writers_code`` is that of the tap, or of the mapper that failed; ``quit_early`` says that the target was
     gone before the end of its input; ``broken_input`` that a line was cut off or was no Singer message; ``sent`` that
-    anything reached the target; ``printed`` that it printed a state.
+    anything reached the target; ``printed`` that it printed a state; ``target_follows`` that the target itself fails
+    where its input breaks off.
     """
 
     cancelled: bool = False
@@ -57,18 +58,24 @@ class Facts:
     acknowledged: bool = True
     sent: bool = True
     printed: bool = False
+    target_follows: bool = False
 
 
 def status_of(facts: Facts) -> Status:
     """Judge an attempt; the first row that fits counts."""
+    tap_broke_off = facts.writers_code != 0 or facts.broken_input
     table = (
         (facts.cancelled, Status.CANCELLED),
         (facts.timed_out, Status.TIMED_OUT),
         (facts.target_code == _EXIT_CONFIG and not facts.printed, Status.CONFIG),
+        (
+            facts.target_follows and facts.target_code == 1 and not facts.quit_early and tap_broke_off,
+            Status.TAP_FAILED,
+        ),
         (facts.target_code != 0, Status.TARGET_FAILED),
         (facts.quit_early, Status.TARGET_QUIT_EARLY),
         (facts.writers_code == _EXIT_CONFIG and not facts.sent, Status.CONFIG),
-        (facts.writers_code != 0 or facts.broken_input, Status.TAP_FAILED),
+        (tap_broke_off, Status.TAP_FAILED),
         (not facts.acknowledged, Status.UNACKNOWLEDGED),
     )
     return next((status for applies, status in table if applies), Status.SUCCESS)
