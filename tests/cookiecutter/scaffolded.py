@@ -1,4 +1,4 @@
-"""Scaffolded projects: which combinations of answers there are, and how one is judged."""
+"""Scaffolded projects: which combinations of answers there are, and how projects are made, linted, tested and run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from singerkit.scaffold.templates import Template
 Answers = dict[str, str]
 MYPY_CACHE = str(Path(__file__).parents[2] / ".mypy_cache/scaffold")
 _WEB = {"tap": ("rest", "graphql"), "target": ("rest",)}
+_PYTEST = ["-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider", "-c", os.devnull]
 
 
 def combinations(kind: str) -> list[Answers]:
@@ -34,25 +35,11 @@ def _makes_sense(kind: str, answers: Mapping[str, str]) -> bool:
     return answers.get("source") != "graphql" or answers["paging"] in ("none", "cursor")
 
 
-def covering(kind: str) -> list[Answers]:
-    """Choose combinations in which each two answers that go together do so at least once."""
-    left, chosen = {pair for answers in combinations(kind) for pair in _pairs(answers)}, []
-    while left:
-        best = max(combinations(kind), key=lambda answers: len(left & _pairs(answers)))
-        chosen.append(best)
-        left -= _pairs(best)
-    return chosen
-
-
-def _pairs(answers: Answers) -> set[tuple[tuple[str, str], ...]]:
-    return set(itertools.combinations(sorted(answers.items()), 2))
-
-
-def make(kind: str, answers: Mapping[str, str], name: str, folder: Path) -> Path:
-    """Make a project by the command line."""
+def make(kind: str, answers: Mapping[str, str], name: str, folder: Path, program: str | None = None) -> Path:
+    """Make a project by the command line: that of a program, or our own."""
     options = [word for option, value in answers.items() for word in (f"--{option}", value)]
-    words = ["new", kind, "--name", name, *options, "--output", str(folder), "--no-input"]
-    run([sys.executable, "-m", "singerkit", *words], folder)
+    command = [program] if program else [sys.executable, "-m", "singerkit"]
+    run([*command, "new", kind, "--name", name, *options, "--output", str(folder), "--no-input"], folder)
     return folder / f"{kind}-{name}"
 
 
@@ -78,12 +65,15 @@ def lint(projects: Iterable[Path]) -> None:
     run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", MYPY_CACHE, *map(str, packages)], folder)
 
 
+def run_tests(projects: Iterable[Path], chosen: str) -> str:
+    """Run some tests of projects in one folder; gives what pytest said."""
+    places = list(projects)
+    folder = places[0].parent
+    paths = os.pathsep.join(map(str, places))
+    return run([sys.executable, *_PYTEST, f"--rootdir={folder}", "-k", chosen, "."], folder, PYTHONPATH=paths)
+
+
 def stored(project: Path) -> Iterator[dict[str, Any]]:
     """Read what target-jsonl stored."""
     for path in sorted((project / "output").rglob("*.jsonl")):
         yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())
-
-
-def paths_of(projects: Iterable[Path]) -> str:
-    """Give what makes the packages of the projects importable."""
-    return os.pathsep.join(map(str, projects))

@@ -21,7 +21,8 @@ def next_commands(kind: str, answers: Mapping[str, str], project: Path, *, has_u
     enter = f"cd {shlex.quote(str(project))}"
     if not has_uv:
         enter += " && python -m pip install --editable . 'singerkit[testing]'"
-    return [enter, _first_run(kind, answers, project.name, prefix), f"{prefix}python -m pytest"]
+    test = "uv run pytest" if has_uv else "python -m pytest"
+    return [enter, _first_run(kind, answers, project.name, prefix), test]
 
 
 def _first_run(kind: str, answers: Mapping[str, str], command: str, prefix: str) -> str:

@@ -61,6 +61,8 @@ class APIDocument:
         """
         if not path.is_file():
             raise ConfigurationError(f"--from-openapi: there is no file '{path}'")
+        #: What is said about operations whose answers can't be made out.
+        self.unread: list[str] = []
         self.schemas: OpenAPISchema[str] = OpenAPISchema(path)
         try:
             self.is_v2 = self.schemas.spec_version == "v2"
@@ -75,15 +77,16 @@ class APIDocument:
 
     @cached_property
     def url(self) -> str:
-        """Where the API is, without a slash at the end; empty where the document does not say."""
+        """Where the API is, without a slash at the end; only a path, or nothing, where the document does not say."""
         if self.is_v2:
-            host, base = self.spec.get("host"), str(self.spec.get("basePath") or "")
-            return f"{(self.spec.get('schemes') or ['https'])[-1]}://{host}{base}".rstrip("/") if host else ""
+            host, base = self.spec.get("host"), str(self.spec.get("basePath") or "").rstrip("/")
+            return f"{(self.spec.get('schemes') or ['https'])[-1]}://{host}{base}" if host else base
         server = (self.spec.get("servers") or [{}])[0]
         url = str(server.get("url") or "")
         for name, variable in (server.get("variables") or {}).items():
             url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
-        return url.rstrip("/") if urlsplit(url).scheme in ("http", "https") else ""
+        parts = urlsplit(url)
+        return url.rstrip("/") if parts.scheme in ("http", "https") else parts.path.rstrip("/")
 
     def operations(self) -> Iterator[Operation]:
         """Give every GET that answers with JSON, in the order of the document."""
@@ -171,7 +174,8 @@ class APIDocument:
             return None
         try:
             schema = self.schemas.resolve_schema(pointer)
-        except DiscoveryError:
+        except DiscoveryError as error:
+            self.unread.append(f"GET {path}: no stream, since {error}")
             return None
         return schema, pointer, list(answer.get("headers") or ())
 

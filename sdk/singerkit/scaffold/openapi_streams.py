@@ -23,6 +23,7 @@ _CURSORS = (
     "nexttoken",
     "nextcursor",
     "nextpagetoken",
+    "startcursor",
     "pagecursor",
     "continuationtoken",
     "marker",
@@ -36,8 +37,12 @@ _KEYS = ("id", "uuid", "guid", "key", "code", "slug")
 _SINCE = re.compile(r"(?P<what>.*?)(since|after|from|gte|gt|min|start)$")
 _CHANGED = ("updatedat", "modifiedat", "lastmodified", "lastmodifiedat", "updated", "modified", "dateupdated",
             "changedat", "updatedon", "lastupdated", "dateupdatedgmt", "timestamp")  # fmt: skip
-_FORMS = ("{}at", "{}on", "last{}", "date{}", "{}date")
+_FORMS = ("{}at", "{}on", "last{}", "last{}at", "date{}", "{}date", "{}time", "last{}time", "last{}date", "{}")
+#: Words that mean the same: what is asked for by one may be called by another.
+_CHANGES = ("updated", "modified", "changed", "edited")
 _BOUNDS = {"date": '"date"', "integer": '"epoch"'}
+#: What the module imports, and words of Python, which a class must not be called.
+_TAKEN = ("Path", "Incremental", "StreamSchema", "None", "True", "False")
 _SOON = ("since", "", "start", "startdate", "datefrom", "from", "begin")
 
 
@@ -60,8 +65,9 @@ class StreamPlan(NamedTuple):
 
     @property
     def class_name(self) -> str:
-        """The name in capitals: ``OrderLines``."""
-        return "".join(word.capitalize() for word in self.name.split("_"))
+        """The name in capitals: ``OrderLines``; with a word more where the module has another use for it."""
+        name = "".join(word.capitalize() for word in self.name.split("_"))
+        return f"{name}Stream" if name in _TAKEN else name
 
 
 class _Place(NamedTuple):
@@ -83,7 +89,7 @@ def plan_streams(document: APIDocument) -> tuple[list[StreamPlan], list[str]]:
         stream, questions = _stream(operation, place, [each.name for each in streams])
         streams.append(stream)
         undecided += [f"GET {operation.path}: {question}" for question in questions]
-    return streams, undecided
+    return streams, [*undecided, *document.unread]
 
 
 def _stream(operation: Operation, place: _Place, taken: list[str]) -> tuple[StreamPlan, list[str]]:
@@ -274,5 +280,7 @@ def _incremental(
 def _replication_key(what: str, record: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Find the property that ``updated_since`` means, ``updated_at``; for ``since``, one that tells of changes."""
     instants = {_plain(name): name for name, schema in record.items() if schema.get("format") in ("date", "date-time")}
-    wanted = _CHANGED if what in _SOON else (what, *(form.format(what) for form in _FORMS))
+    word = what.removeprefix("last").removesuffix("at")
+    words = (word, *_CHANGES) if word in _CHANGES else (what,)
+    wanted = _CHANGED if what in _SOON else (what, *(form.format(each) for each in words for form in _FORMS))
     return next((instants[name] for name in wanted if name in instants), None)

@@ -66,11 +66,19 @@ class Template:
         Errors: ``MissingExtraError`` without cookiecutter; ``ConfigurationError`` when the folder is there already or
         can't be written.
         """
-        generate = _generator()
-        project = parent / project_name(self.kind, answers["name"])
+        generate = generator()
+        project = self.place(answers["name"], parent)
+        generate(self.folder, answers, parent, extras or {})
+        return project
+
+    def place(self, name: str, parent: Path) -> Path:
+        """Give the folder that a project of this name will have.
+
+        Errors: ``ConfigurationError`` for what can't be a name, or when the folder is there already.
+        """
+        project = parent / project_name(self.kind, name)
         if project.exists():
             raise ConfigurationError(f"there is a '{project}' already: choose another name, or --output another folder")
-        generate(self.folder, answers, parent, extras or {})
         return project
 
 
@@ -94,7 +102,7 @@ def _question(name: str, answers: Any, texts: Any) -> Question:
     return Question(name, meanings["__prompt__"], {answer: meanings.get(answer, "") for answer in answers}, answers[0])
 
 
-def _generator() -> Any:
+def generator() -> Any:
     """Give the function that renders a template.
 
     Errors: ``MissingExtraError``.

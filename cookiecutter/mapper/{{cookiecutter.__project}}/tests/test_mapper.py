@@ -1,18 +1,20 @@
 """The tests of the mapper."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
+
+from singerkit_testing import get_mapper_test_class
 
 from {{ cookiecutter.__module }}.mapper import {{ cookiecutter.__class }}
 
-DEMO = Path(__file__).parents[1] / "demo"
+CONFIG = {"masked": ["email"]}
+
+# Each rule of the Singer specification, with every kind of message.
+Test{{ cookiecutter.__class }} = get_mapper_test_class({{ cookiecutter.__class }}, config=CONFIG)
 
 
 def rewritten(record: dict[str, Any]) -> dict[str, Any]:
     """Give what becomes of a record."""
-    mapper = {{ cookiecutter.__class }}(config={"masked": ["email"]})
+    mapper = {{ cookiecutter.__class }}(config=CONFIG)
     (message,) = mapper.map_record_message({"type": "RECORD", "stream": "people", "record": record})
     return dict(message.to_dict()["record"])
 
@@ -30,9 +32,10 @@ def test_nothing_stays_nothing() -> None:
     assert rewritten({}) == {}
 
 
-def test_the_singer_specification_is_kept() -> None:
-    """The harness gives it every kind of input, and holds what it writes to the rules."""
-    command = f"{sys.executable} -m {{ cookiecutter.__module }}"
-    words = ["check", command, "--mapper", "--config", str(DEMO / "config.json")]
-    done = subprocess.run([sys.executable, "-m", "singerkit", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_masked_properties_become_texts() -> None:
+    """Targets are told what the digests are."""
+    schema = {"type": "object", "properties": {"id": {"type": "integer"}, "email": {"type": "integer"}}}
+    message = {"type": "SCHEMA", "stream": "people", "schema": schema, "key_properties": ["id"]}
+    (declared,) = {{ cookiecutter.__class }}(config=CONFIG).map_schema_message(message)
+    properties = declared.to_dict()["schema"]["properties"]
+    assert properties == {"id": {"type": "integer"}, "email": {"type": ["string", "null"]}}

@@ -4,7 +4,7 @@
   "api-key": ('"api_key": "demo"', "x-api-key", '"demo"'),
   "basic": ('"username": "ada", "password": "demo"', "authorization", '"Basic YWRhOmRlbW8="'),
 }[cookiecutter.__auth] %}
-"""The tests of the target: each rule of the Singer specification, with an API that keeps what it is sent in memory."""
+"""The tests of the target, with an API that keeps what it is sent in memory."""
 
 import json
 import sys
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from singerkit_testing import SuiteConfig, get_target_test_class
+from singerkit_testing import SuiteConfig, get_target_test_class, target_sync_test
 from singerkit_testing.fake_server import FakeServer, Request, Response
 
 from {{ cookiecutter.__module }}.target import {{ cookiecutter.__class }}
 
+MESSAGES = Path(__file__).parents[1] / "demo/messages.jsonl"
 KEPT: dict[str, dict[str, dict[str, Any]]] = {}  # path: key: record
 
 
@@ -42,12 +43,28 @@ def stored(stream: str, workdir: Path) -> list[dict[str, Any]]:
 
 SERVER = FakeServer(respond).__enter__()  # it ends with the process
 
+
+def config_of(path: str) -> dict[str, str]:
+    """Give the config for a part of the API."""
+    return {"api_url": SERVER.url + path{{ ", " ~ config if config }}}
+
+
+# Each rule of the Singer specification.
 Test{{ cookiecutter.__class }} = get_target_test_class(
     {{ cookiecutter.__class }},
-    config={"api_url": SERVER.url + "{workdir}"{{ ", " ~ config if config }}},
+    config=config_of("{workdir}"),
     suite_config=SuiteConfig(reader=stored, bypass={"TGT-142": "an API has no folder that could be a file"}),
 )
 
+
+def test_a_second_load_replaces_what_has_the_same_key() -> None:
+    """A batch that comes again changes nothing."""
+    for _ in range(2):
+        with MESSAGES.open(encoding="utf-8") as messages:
+            target_sync_test({{ cookiecutter.__class }}(config=config_of("/again")), messages)
+    assert [order["id"] for order in KEPT["/again/orders"].values()] == [11, 12, 13]
+
+
 if __name__ == "__main__":  # the demo: `python tests/test_target.py < demo/messages.jsonl`
-    {{ cookiecutter.__class }}(config={"api_url": SERVER.url{{ ", " ~ config if config }}}).listen()
-    sys.stdout.write("\n".join(f"{path}: {record}" for path, kept in KEPT.items() for record in kept.values()) + "\n")
+    {{ cookiecutter.__class }}(config=config_of("")).listen()
+    sys.stderr.write("\n".join(f"{path}: {record}" for path, kept in KEPT.items() for record in kept.values()) + "\n")

@@ -11,7 +11,7 @@ from {{ cookiecutter.__module }}.sinks import {{ sink }}
 
 
 class {{ cookiecutter.__class }}({{ base }}):
-    """Loads {{ cookiecutter.__title }}."""
+    """Loads records into {{ cookiecutter.__title }}."""
 
     name = "{{ cookiecutter.__project }}"
     default_sink_class = {{ sink }}
