@@ -16,15 +16,15 @@ HEAD = """\
 
 <!-- Written by `make test-port` from tests/compat; change that instead. -->
 
-Connectors that anyone can install from PyPI were moved by `singerkit port`, with no edit by hand, and compared with
-themselves: their own tests that pass offline, their settings (`--about`) and, where discovery needs no account, their
-catalog. **{same} of {all} do all of it as before.** Tried {when} with Python 3.11 on Linux; `make test-port` does it
-again.
+{all} connectors that anyone can install from PyPI were moved by `singerkit port`, with no edit by hand, and compared
+with themselves. **{tested} of them come with tests that run offline; {kept} of these pass them all as before**
+({before} tests in all, {after} of which pass after). Of the other {untested}, {untested_same} start as before, with the
+same settings and, where discovery needs no account, the same catalog. Tried {when} with Python 3.11 on Linux;
+`make test-port` does it again.
 
-*Tests* are those that passed before on a machine without access to any API: {tests} in all, {kept} of which pass after.
-Most published archives hold no tests, or tests that need an account; there, what is compared is that the connector
-starts, its settings, and its streams with their properties, types, keys and replication methods. *By hand* is what the
-command lists for a person to look at.
+*Tests* are those of the connector's own source archive that passed before on a machine without access to any API.
+*Streams* are compared with their properties, types, keys and replication methods. *By hand* is what the command lists
+for a person to look at. *Same* is what is the same in everything that was compared.
 
 """
 
@@ -47,13 +47,17 @@ def page(results: Path = RESULTS) -> str:
         if (results / f"{name}.json").exists()
     }
     when = sorted({result["tried"] for result in found.values()})
-    tests = [result["tests"] for result in found.values()]
+    tested = [result for result in found.values() if result["tests"]["before"]]
+    untested = [result for result in found.values() if not result["tests"]["before"]]
     head = HEAD.format(
-        same=sum(result["same"] for result in found.values()),
         all=len(found),
+        tested=len(tested),
+        kept=sum(not result["tests"]["lost"] for result in tested),
+        before=sum(result["tests"]["before"] for result in tested),
+        after=sum(result["tests"]["after"] for result in tested),
+        untested=len(untested),
+        untested_same=sum(result["same"] for result in untested),
         when=" to ".join(dict.fromkeys(when[:1] + when[-1:])),
-        tests=sum(each["before"] for each in tests),
-        kept=sum(each["after"] for each in tests),
     )
     rows = [_row(name, result) for name, result in found.items()]
     return head + TABLE + "".join(rows) + "".join(_section(name, result) for name, result in found.items())

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from unittest.mock import MagicMock
 
 import pytest
 import requests
 from engine_runs import Stop, TapOutcome, within
 from pytest_httpserver import HTTPServer
 
-from singerkit import InlineMapper, RESTStream, Stream, Tap
+from singerkit import BatchSink, InlineMapper, RESTStream, Stream, Tap
 from singerkit import typing as th
-from singerkit.errors import InvalidInputLine
+from singerkit.config.settings import TapCapabilities
+from singerkit.errors import CatalogError, InvalidInputLine
 from singerkit.protocol.messages import SchemaMessage
 from singerkit.protocol.writer import MessageWriter
 from singerkit.records.stream_maps import PluginMapper
@@ -173,3 +175,115 @@ def test_a_plugin_takes_setup_mapper_and_gives_versions_of_packages():
     MapperX(config={"flattening_separator": "."}, setup_mapper=False)
     assert MapperX._get_package_version("pytest") == pytest.__version__
     assert MapperX._get_package_version("no-such-distribution") == "[could not be detected]"
+
+
+def test_a_sink_that_is_tested_alone_logs_to_the_double_of_its_target():
+    class Kept(BatchSink):
+        def process_batch(self, context):
+            self.logger.error("refused")
+
+    target = MagicMock()
+    Kept(target, "people", {"properties": {}}, None).process_batch({})
+    target.logger.getChild.assert_called_with("people")
+    target.logger.getChild("people").error.assert_called_once_with("refused")
+
+
+def test_an_empty_dict_is_no_catalog_but_an_empty_file_is_a_mistake(tmp_path):
+    class Numbers(Stream):
+        name = "numbers"
+        schema = th.PropertiesList(th.Property("id", th.IntegerType)).to_dict()
+
+        def get_records(self, context):
+            yield {"id": 1}
+
+    class TapNumbers(Tap):
+        name = "tap-numbers"
+
+        def discover_streams(self):
+            return [Numbers(self)]
+
+    tap = TapNumbers(config={}, catalog={}, state={})
+    output = bytearray()
+    assert within(20, lambda: tap._sync(MessageWriter(output.extend), Stop())) is None
+    assert json.loads(output.splitlines()[1])["record"] == {"id": 1}
+
+    (tmp_path / "catalog.json").write_text("{}")
+    with pytest.raises(CatalogError, match="a list of streams"):
+        TapNumbers(catalog=tmp_path / "catalog.json")
+
+
+def test_a_tap_that_names_few_abilities_is_mapped_and_flattened_all_the_same():
+    class Nested(Stream):
+        name = "nested"
+        schema = th.PropertiesList(
+            th.Property("id", th.IntegerType),
+            th.Property("body", th.ObjectType(th.Property("a", th.IntegerType))),
+        ).to_dict()
+
+        def get_records(self, context):
+            yield {"id": 1, "body": {"a": 2}}
+
+    class TapNested(Tap):
+        name = "tap-nested"
+        capabilities = (TapCapabilities.CATALOG, TapCapabilities.DISCOVER)
+
+        def discover_streams(self):
+            return [Nested(self)]
+
+    known = {"stream_maps", "stream_map_config", "faker_config", "flattening_enabled", "flattening_max_depth"}
+    assert known <= set(TapNested.settings_schema()["properties"])
+    maps = {"nested": {"id": "id + 1"}}
+    tap = TapNested(config={"stream_maps": maps, "flattening_enabled": True, "flattening_max_depth": 1})
+    output = bytearray()
+    assert within(20, lambda: tap._sync(MessageWriter(output.extend), Stop())) is None
+    assert json.loads(output.splitlines()[1])["record"] == {"id": 2, "body__a": 2}
+
+
+def test_a_catalog_in_the_form_of_singer_sdk_says_what_is_selected_and_reads_the_same():
+    class Orders(Stream):
+        name, primary_keys, replication_key = "orders", ("id",), "at"
+        schema = json.loads(
+            '{"type": "object", "properties": {"id": {"type": "integer", "example": 7}, "at": {"type": "string"},'
+            ' "lines": {"type": "array", "items": {"type": "object", "nullable": true, "title": "A line"}}}}'
+        )
+
+        def get_records(self, context):
+            yield {"id": 1, "at": "a", "lines": []}
+
+    class Audit(Orders):
+        name, replication_key, selected_by_default = "audit", None, False
+
+    class TapOrders(Tap):
+        name = "tap-orders"
+        catalog_form = "singer-sdk"
+
+        def discover_streams(self):
+            return [Orders(self), Audit(self)]
+
+    written = json.loads(TapOrders().run_discovery())
+    audit, orders = ({**entry, "metadata": entry["metadata"][-1]} for entry in written["streams"])
+    assert orders["metadata"] == {
+        "breadcrumb": [],
+        "metadata": {
+            "inclusion": "available",
+            "selected": True,
+            "selected-by-default": True,
+            "table-key-properties": ["id"],
+            "valid-replication-keys": ["at"],
+        },
+    }
+    assert audit["metadata"]["metadata"]["selected"] is False
+    assert orders["schema"]["properties"]["id"] == {"type": "integer"}
+    assert orders["schema"]["properties"]["lines"]["items"] == {"type": "object", "title": "A line"}
+
+    tap = TapOrders(catalog=written)
+    output = bytearray()
+    assert within(20, lambda: tap._sync(MessageWriter(output.extend), Stop())) is None
+    assert {json.loads(line).get("stream") for line in output.splitlines()} - {None} == {"orders"}
+    facts = [
+        element["metadata"]
+        for element in type("Strict", (TapOrders,), {"catalog_form": "specification"})().catalog_dict["streams"][1][
+            "metadata"
+        ]
+    ]
+    assert not [fact for fact in facts if "selected" in fact]

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 from engine_runs import Stop, TapOutcome, within
 
-from singerkit import BatchSink, RESTStream, Sink, Stream, Tap, Target
+from singerkit import BatchSink, RecordSink, RESTStream, Sink, Stream, Tap, Target
 from singerkit import typing as th
-from singerkit.compat.overrides import SINK_OVERRIDES, STREAM_OVERRIDES, TAP_OVERRIDES, TARGET_OVERRIDES
+from singerkit.compat.overrides import (
+    BATCH_SINK_OVERRIDES,
+    SINK_OVERRIDES,
+    STREAM_OVERRIDES,
+    TAP_OVERRIDES,
+    TARGET_OVERRIDES,
+)
 from singerkit.errors import ConfigurationError, InvalidStreamSortException
 from singerkit.protocol.writer import MessageWriter
 
@@ -17,7 +23,8 @@ REFUSED = [
     (Tap, TAP_OVERRIDES),
     (Target, TARGET_OVERRIDES),
     (Sink, SINK_OVERRIDES),
-    (BatchSink, SINK_OVERRIDES),
+    (RecordSink, SINK_OVERRIDES),
+    (BatchSink, BATCH_SINK_OVERRIDES),
 ]
 
 

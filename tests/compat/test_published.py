@@ -15,7 +15,7 @@ from results_page import PAGE, RESULTS, page
 from trial import compared_tests, is_same, outcomes, streams_of
 
 RECORDED = sorted(path.stem for path in RESULTS.glob("*.json"))
-LEAST_LISTED, LEAST_SAME = 25, 20
+LEAST_TESTED, LEAST_KEPT = 25, 20
 
 
 def result_of(name: str) -> dict:
@@ -28,7 +28,6 @@ def test_the_page_says_what_the_results_say():
 
 def test_every_connector_has_a_result():
     assert sorted(CONNECTORS) == RECORDED
-    assert len(RECORDED) >= LEAST_LISTED
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -39,8 +38,11 @@ def test_a_result_is_of_the_version_that_is_listed_and_agrees_with_itself(name):
     assert result["tests"]["before"] == result["tests"]["after"] + len(result["tests"]["lost"])
 
 
-def test_most_connectors_do_all_as_before():
-    assert sum(result_of(name)["same"] for name in RECORDED) >= LEAST_SAME
+def test_most_connectors_that_have_tests_pass_them_all_as_before():
+    tests = [result_of(name)["tests"] for name in RECORDED]
+    tested = [each for each in tests if each["before"]]
+    assert len(tested) >= LEAST_TESTED
+    assert sum(not each["lost"] for each in tested) >= LEAST_KEPT
 
 
 def test_tests_are_compared_by_what_passed_before(tmp_path):

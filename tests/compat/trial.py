@@ -72,7 +72,7 @@ def unpacked(connector: Connector, place: Path) -> Path:
     shutil.rmtree(original, ignore_errors=True)
     downloads = WORK / "sdists" / connector.name
     downloads.mkdir(parents=True, exist_ok=True)
-    words = ["download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", str(downloads)]
+    words = ["download", "--quiet", "--no-deps", "--no-binary", connector.name, "--dest", str(downloads)]
     run([sys.executable, "-m", "pip", *words, f"{connector.name}=={connector.version}"])
     archive = next(iter(sorted(downloads.glob(f"*{connector.version}.tar.gz"))))
     with tarfile.open(archive) as tar:
@@ -106,7 +106,7 @@ class Side:
         shutil.rmtree(self.environment, ignore_errors=True)
         uv = str(PROGRAMS / "uv")
         run([uv, "venv", "--quiet", "--python", sys.executable, str(self.environment)])
-        run([uv, "pip", "install", "--quiet", "--python", str(self.programs / "python"), *words])
+        run([uv, "pip", "install", "--quiet", "--no-sources", "--python", str(self.programs / "python"), *words])
         stamp.write_text(wanted)
 
     def version(self, distribution: str) -> str:

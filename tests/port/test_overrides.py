@@ -75,7 +75,7 @@ def test_what_is_called_is_not_refused(text: str) -> None:
         (RESTStream, "sync"),
         (Tap, "load_state"),
         (SQLTarget, "add_sqlsink"),
-        (SQLSink, "is_full"),
+        (SQLSink, "check_string_key_properties"),
     ],
 )
 def test_class_and_codemod_say_the_same(base: type, member: str) -> None:

@@ -138,6 +138,7 @@ def test_names_that_are_written_in_full_are_moved_with_their_import() -> None:
         import os
 
         class TapX(singerkit.Tap):
+            catalog_form = "singer-sdk"
             kind = singerkit.typing.StringType
     """
     assert code_of(before) == textwrap.dedent(after)
@@ -167,6 +168,7 @@ def test_what_chooses_the_json_library_is_dropped() -> None:
 
         class TapX(Tap):
             name = "tap-x"
+            catalog_form = "singer-sdk"
 
         class TapY(TapX):
             pass
@@ -250,3 +252,108 @@ def test_a_guard_against_a_second_schema_message_is_dropped(guard: str) -> None:
 def test_an_override_that_does_more_stays(body: str) -> None:
     code = textwrap.dedent(TAP) + textwrap.indent(body, " " * 8)
     assert "_write_schema_message" in ported(code).code.decode()
+
+
+SKIPS = [
+    """
+        if child_context is not None:
+            super()._sync_children(child_context)
+    """,
+    """
+        if child_context is None:
+            return None
+        for child_stream in self.child_streams:
+            if child_stream.selected or child_stream.has_selected_descendents:
+                child_stream.sync(context=child_context)
+    """,
+    """
+        for child in self.child_streams:
+            if child.selected or child.has_selected_descendents:
+                child.sync(child_context)
+    """,
+    """
+        if child_context is None:
+            return
+        return super()._sync_children(child_context=child_context)
+    """,
+]
+PARENT = """\
+    from singer_sdk import Stream
+
+    class Projects(Stream):
+        name = "projects"
+
+        def _sync_children(self, child_context: dict | None) -> None:
+            \"\"\"Only where there is something to read.\"\"\"
+"""
+
+
+@pytest.mark.parametrize("body", SKIPS)
+def test_an_override_that_skips_children_without_a_context_is_dropped(body: str) -> None:
+    code = textwrap.dedent(PARENT) + textwrap.indent(textwrap.dedent(body), " " * 8)
+    assert code_of(code) == 'from singerkit import Stream\n\nclass Projects(Stream):\n    name = "projects"\n'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if child_context is None:\n    super()._sync_children(child_context)\n",
+        "if child_context is not None:\n    super()._sync_children(child_context)\n    self.count += 1\n",
+        "if child_context is not None:\n    super()._sync_children({**child_context, 'a': 1})\n",
+        "if child_context is not None:\n    super()._sync_children(child_context)\nelse:\n    self.skipped += 1\n",
+        "if child_context:\n    super()._sync_children(child_context)\n",
+        "if child_context is None:\n    return\n",
+        "for child in self.child_streams:\n    if child.selected:\n        child.sync(child_context)\n",
+        "for child in self.child_streams[:1]:\n"
+        "    if child.selected or child.has_selected_descendents:\n        child.sync(child_context)\n",
+        "for child in self.child_streams:\n"
+        "    if child.selected or child.has_selected_descendents:\n        other.sync(child_context)\n",
+    ],
+)
+def test_an_override_that_reads_children_differently_stays(body: str) -> None:
+    code = textwrap.dedent(PARENT) + textwrap.indent(body, " " * 8)
+    assert "_sync_children" in ported(code).code.decode()
+
+
+def test_a_tap_goes_on_writing_the_catalog_that_it_wrote() -> None:
+    before = """\
+        from singer_sdk import SQLTap, Tap, tap_base
+
+        class TapX(Tap):
+            "Reads X."
+
+            package_name = "tap-x"
+            name: str = "tap-x"
+
+        class TapY(TapX):
+            name = "tap-y"
+
+        class TapZ(tap_base.Tap):
+            "Reads Z."
+
+        class TapS(SQLTap):
+            name = "tap-s"
+    """
+    after = """\
+        from singerkit import SQLTap, Tap, taps as tap_base
+
+        class TapX(Tap):
+            "Reads X."
+
+            package_name = "tap-x"
+            name: str = "tap-x"
+            catalog_form = "singer-sdk"
+
+        class TapY(TapX):
+            name = "tap-y"
+
+        class TapZ(tap_base.Tap):
+            "Reads Z."
+            catalog_form = "singer-sdk"
+
+        class TapS(SQLTap):
+            name = "tap-s"
+    """
+    assert code_of(before) == textwrap.dedent(after)
+    in_tests = port_source(textwrap.dedent(before).encode(), "tests/test_x.py").code.decode()
+    assert "catalog_form" not in in_tests

@@ -37,14 +37,12 @@ MISSING_MEMBERS: Mapping[str, Mapping[str, str]] = {
         "print_version": _COMMAND,
     },
     "Target": {
-        "_latest_state": "a state is released when everything before it is durable; none is there to be read",
         "_sinks_active": "the engine opens one sink a stream and schema: give its class in get_sink_class(stream_name)",
         "mapper": "maps belong to the setting stream_maps: change records in preprocess_record(record, context)",
         "print_about": _COMMAND,
         "print_version": _COMMAND,
     },
     "Sink": {
-        "_pending_batch": _DRAINS,
         "latest_state": "a state is released when everything before it is durable; none is there to be read",
         "record_counter_metric": _COUNTS,
         "records_to_drain": _DRAINS,

@@ -28,7 +28,6 @@ _DRAINING = (
 _SINKS = "the engine opens one sink a stream and schema: give its class in get_sink_class(stream_name)"
 _VALIDATION = "records are validated a batch at a time: set validate_schema, or change them in preprocess_record"
 
-_CONFIG = "say it in config_jsonschema, or check self.config in __init__ and raise ConfigurationError"
 _COMMAND = "the command is made from the class: its options are those of every connector"
 
 #: Of ``Stream`` and its kinds.
@@ -78,7 +77,6 @@ TAP_OVERRIDES: Mapping[str, str] = {
     "setup_mapper": "the setting stream_maps says how records are mapped",
     "message_writer_class": f"{_ENGINE_WRITES}",
     "write_message": f"{_ENGINE_WRITES}",
-    "_validate_config": _CONFIG,
     "get_singer_command": _COMMAND,
     "cb_discover": _COMMAND,
     "cb_test": _COMMAND,
@@ -101,7 +99,6 @@ TARGET_OVERRIDES: Mapping[str, str] = {
     "drain_sink_class": _DRAINING,
     "_MAX_RECORD_AGE_IN_MINUTES": "set batch_wait_limit_seconds, in seconds",
     "_reset_max_record_age": _DRAINING,
-    "_validate_config": _CONFIG,
     "get_singer_command": _COMMAND,
     "message_reader_class": "the input is read by the engine, strictly",
 }
@@ -122,6 +119,11 @@ SINK_OVERRIDES: Mapping[str, str] = {
     "mark_drained": _DRAINING,
     "_get_context": "start_batch(context) is given the batch's context",
     "get_sink_record_counter": "the engine counts records",
+}
+
+#: Of ``BatchSink`` and its kinds: these may say when a batch is full, and hear when it is stored.
+BATCH_SINK_OVERRIDES: Mapping[str, str] = {
+    name: why for name, why in SINK_OVERRIDES.items() if name not in {"is_full", "mark_drained"}
 }
 
 _BUILT_IN = "settings that come with a capability are added by themselves: name it in capabilities"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import singerkit
 from singerkit.compat.members import MISSING_MEMBERS
 from singerkit.compat.overrides import (
+    BATCH_SINK_OVERRIDES,
     SINK_OVERRIDES,
     SQL_CONNECTOR_OVERRIDES,
     SQL_SINK_OVERRIDES,
@@ -32,9 +33,9 @@ _ANSWERS: Mapping[str, Mapping[str, str]] = {
     "Target": TARGET_OVERRIDES,
     "SQLTarget": {**TARGET_OVERRIDES, **SQL_TARGET_OVERRIDES},
     "Sink": SINK_OVERRIDES,
-    "BatchSink": SINK_OVERRIDES,
+    "BatchSink": BATCH_SINK_OVERRIDES,
     "RecordSink": SINK_OVERRIDES,
-    "SQLSink": {**SINK_OVERRIDES, **SQL_SINK_OVERRIDES},
+    "SQLSink": {**BATCH_SINK_OVERRIDES, **SQL_SINK_OVERRIDES},
     "SQLConnector": SQL_CONNECTOR_OVERRIDES,
 }
 

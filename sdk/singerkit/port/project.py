@@ -15,7 +15,7 @@ from singerkit.port.dependencies import Imported, port_pyproject
 from singerkit.port.findings import DEPENDENCIES_PAGE, FILES_PAGE, Finding
 from singerkit.port.overrides import DefinedClass, classes_in, missing_members, refused_overrides, without
 from singerkit.port.requirements import is_old_requirement, new_requirement
-from singerkit.port.source import PortedSource, port_source
+from singerkit.port.source import PortedSource, is_test, port_source
 from singerkit.port.third_party import modules_in
 
 #: Folders that hold no code of the connector's.
@@ -100,7 +100,7 @@ class _Reading:
             self.findings.append(Finding(name, line, "this is not Python that can be read, so it stays", FILES_PAGE))
             return
         self.findings += ported.findings
-        (self._test_names if _is_test(name) else self._names).update(ported.names)
+        (self._test_names if is_test(name) else self._names).update(ported.names)
         self._change(path, name, code, ported.code)
 
     def _ported(self, code: bytes, name: str) -> PortedSource:
@@ -154,11 +154,6 @@ def _python_files(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _SKIPPED and not name.endswith(".egg-info")]
         yield from (Path(place, name) for name in files if name.endswith(".py"))
-
-
-def _is_test(name: str) -> bool:
-    parts = name.split("/")
-    return "tests" in parts or "test" in parts or parts[-1].startswith(("test_", "conftest"))
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
 import libcst as cst
+import libcst.matchers as m
 from libcst.helpers import get_full_name_for_node
 from libcst.metadata import (
     MetadataWrapper,
@@ -25,6 +26,11 @@ _MOST_ON_A_LINE = 3
 _OLD_TEXT = re.compile(r"singer_sdk(\.\w+)+")
 _ONE_CODEC = "singer_sdk.contrib.msgspec."
 _PYTEST_PLUGIN = "singer_sdk.testing.pytest_plugin"
+_TAPS = frozenset({"singer_sdk.Tap", "singer_sdk.tap_base.Tap"})
+_CATALOG_FORM = 'catalog_form = "singer-sdk"\n'
+_NAMES_PLUGIN = m.SimpleStatementLine([m.Assign([m.AssignTarget(m.Name("name"))])]) | m.SimpleStatementLine(
+    [m.AnnAssign(m.Name("name"))]
+)
 
 
 class PortedSource(NamedTuple):
@@ -49,6 +55,12 @@ def port_source(code: bytes, path: str) -> PortedSource:
     rewriter = _Rewriter(path)
     ported = wrapper.visit(rewriter)
     return PortedSource(ported.bytes, rewriter.findings, frozenset(rewriter.names), frozenset(rewriter.dropped))
+
+
+def is_test(path: str) -> bool:
+    """Tell whether a file of the connector, named from its folder, is a test."""
+    parts = path.split("/")
+    return "tests" in parts or "test" in parts or parts[-1].startswith(("test_", "conftest"))
 
 
 class _Import(NamedTuple):
@@ -221,6 +233,18 @@ class _Rewriter(cst.CSTTransformer):
         place = self.get_metadata(PositionProvider, original_node)
         self.dropped.update(range(place.start.line, place.end.line + 1))
         return cst.RemoveFromParent()
+
+    def leave_ClassDef(self, original_node: cst.ClassDef, updated_node: cst.ClassDef) -> cst.ClassDef:
+        """Let a tap write the catalog that it wrote."""
+        is_tap = any(self.old_name_of(base.value) in _TAPS for base in original_node.bases)
+        body = updated_node.body
+        if not is_tap or is_test(self.path) or not isinstance(body, cst.IndentedBlock):
+            return updated_node
+        lines = list(body.body)
+        named = (place + 1 for place, line in enumerate(lines) if m.matches(line, _NAMES_PLUGIN))
+        place = next(named, int(updated_node.get_docstring() is not None))
+        lines.insert(place, cst.parse_statement(_CATALOG_FORM))
+        return updated_node.with_changes(body=body.with_changes(body=lines))
 
     def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock) -> cst.BaseSuite:
         """Leave something in a block of which nothing is left."""
