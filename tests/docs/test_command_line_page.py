@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from singerkit.cli.main import CONNECTORS
 from singerkit.cli.verbs import VERBS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -44,3 +45,13 @@ def test_the_page_on_scaling_out_works_as_written(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == re.search(r"^```json\n(.*?)^```", text, re.M | re.S)[1]
+
+
+@pytest.mark.parametrize(("name", "heading"), [("tap-csv", "Taps"), ("target-postgres", "Targets and mappers")])
+def test_every_option_of_connectors_is_on_the_page(name, heading):
+    module, _, attribute = CONNECTORS[name].location.partition(":")
+    command = getattr(import_module(module), attribute).cli.click_command
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    assert len(options) > 8
+    assert not {option for option in options if f"`{option}" not in section}

@@ -29,6 +29,13 @@ def test_a_connector_s_page_has_its_settings(name):
     assert page.read_text(encoding="utf-8") == written, "SINGERKIT_WRITE_DOCS=1 writes the page"
 
 
+@pytest.mark.parametrize("name", CONNECTORS)
+def test_every_setting_says_what_it_means(name):
+    rows = [line for line in (PAGES / f"{name}.md").read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert rows
+    assert not [row for row in rows if row.endswith("|  |")]
+
+
 def test_each_connector_has_a_page_and_each_page_a_connector():
     index = (PAGES / "index.md").read_text(encoding="utf-8")
     pages = {page.stem for page in PAGES.glob("*.md")} - {"index"}

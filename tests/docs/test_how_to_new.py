@@ -25,9 +25,10 @@ def test_the_page_works_as_written(tmp_path):
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, (command, done.stderr)
         printed.append(done.stdout)
-    made, _, orders, from_document, vehicles = printed
+    made, _, orders, _, state, from_document, vehicles = printed
     assert "cd tap-shop" in made
     assert len(orders.splitlines()) == 5
+    assert json.loads(state)["bookmarks"]["orders"]["replication_key_value"] == "2024-03-03T10:00:00Z"
     assert TEXT.findall(text)[1] in from_document
     records = [message["record"] for message in map(json.loads, vehicles.splitlines()) if message["type"] == "RECORD"]
     assert [record["plate"] for record in records] == ["plate 1", "plate 2", "plate 3"]
