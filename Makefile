@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 WORKERS ?= 2
 
-.PHONY: help demo test test-scaffold test-kill test-types test-faults test-conformance check format lint types layers docs benchmark world test-port test-deploy clean
+.PHONY: help demo test test-scaffold test-kill test-types test-faults test-conformance check format lint types layers docs linkcheck benchmark world test-port test-deploy clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -20,7 +20,7 @@ test: $(VENV)/installed-test ## run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-kill: $(VENV)/installed-test ## kill taps and targets at 200 random points for each database and compare database and source
-	SINGERKIT_KILLS=200 SINGERKIT_RUNNER_KILLS=500 $(BIN)/python -m pytest -n $(WORKERS) tests/kill tests/connectors/test_kills.py tests/runner/store/test_processes.py tests/runner/test_runner_kills.py
+	SINGERKIT_KILLS=200 SINGERKIT_RUNNER_KILLS=500 $(BIN)/python -m pytest -n $(WORKERS) tests/kill tests/connectors/test_kills.py tests/runner/store/test_processes.py tests/runner/test_runner_kills.py tests/runner/test_state_in_target.py
 
 test-types: $(VENV)/installed-test ## load records of 300 random schemas into each database, and read them back
 	SINGERKIT_TYPE_EXAMPLES=300 $(BIN)/python -m pytest -n $(WORKERS) tests/connectors/test_type_mappings.py
@@ -32,7 +32,7 @@ test-conformance: $(VENV)/installed-test ## have the harness judge all broken an
 	SINGERKIT_CONFORMANCE=all SINGERKIT_MUTANTS=all $(BIN)/python -m pytest -n $(WORKERS) tests/conformance
 
 test-scaffold: $(VENV)/installed-test ## make, install, check and run new connectors of all kinds
-	$(BIN)/python tests/cookiecutter
+	$(BIN)/python tests/cookiecutter --workers $(WORKERS) $(NAMES)
 
 check: format-check lint types layers docs ## format, lint, types, layers, docs
 
@@ -55,6 +55,9 @@ layers: $(VENV)/installed-check ## check that imports point down the layers
 docs: $(VENV)/installed-docs ## build the documentation, warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
+linkcheck: $(VENV)/installed-docs ## follow the documentation's links to other servers
+	$(BIN)/python -m sphinx -W --keep-going -q -b linkcheck docs docs/_build/linkcheck
+
 benchmark: $(VENV)/installed-test ## measure against singer-sdk, which it installs beside
 	$(BIN)/python tests/benchmarks
 
@@ -65,7 +68,7 @@ test-port: $(VENV)/installed-test ## port published connectors, run their tests 
 	$(BIN)/python tests/compat $(NAMES)
 
 test-scale-out: $(VENV)/installed-test ## run 200 units on a Dask cluster of 4 processes whose workers and driver are killed
-	SINGERKIT_SCALE_OUT_UNITS=200 SINGERKIT_SCALE_OUT_WORKERS=4 $(BIN)/python -m pytest tests/runner/test_scale_out.py -m kill
+	SINGERKIT_SCALE_OUT_UNITS=200 SINGERKIT_SCALE_OUT_WORKERS=4 $(BIN)/python -m pytest tests/runner/test_scale_out.py -m kill -rP
 
 changelog-draft: $(VENV)/installed-release ## show what the fragments in changes/ say
 	@$(BIN)/towncrier build --draft --version next
@@ -88,7 +91,7 @@ test-deploy: $(VENV)/installed-test ## run what `singerkit deploy` writes with a
 	SINGERKIT_DEPLOY=all $(BIN)/python -m pytest -m deploy tests/deploy
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) .demo .benchmarks .world .port .deploy docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .benchmarks .world .port .deploy .scaffold docs/_build dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and was not found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }

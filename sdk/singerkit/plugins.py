@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from singerkit import clock
 from singerkit.cli.plugin import PluginCommand
 from singerkit.config.settings import PluginKind, settings_schema
+from singerkit.errors import ConfigValidationError
 from singerkit.types import Schema
 
 
@@ -27,10 +28,13 @@ class ClassValue:
 class Plugin:
     """A tap, target or mapper; the author gives it a ``name`` and the JSON Schema of its config."""
 
+    #: What it is called, ``tap-shop``: its command, and the prefix of its environment variables, ``TAP_SHOP_``.
     name: str = ""
     #: The distribution that brings it, if it is not called like the plugin.
     package_name: str | None = None
+    #: The JSON Schema of its own settings; those that a capability brings are added by themselves.
     config_jsonschema: ClassVar[Schema] = {"type": "object", "properties": {}}
+    #: What ``--about`` says that it can do; a capability brings its settings.
     capabilities: ClassVar[Sequence[str]] = ()
     kind: ClassVar[PluginKind]
 
@@ -50,7 +54,12 @@ class Plugin:
         """
         self.logger = logging.getLogger(self.name)
         self.initialized_at = int(clock.utc_now().timestamp() * 1000)
-        self._config = self._resolve(config, parse_env_config=parse_env_config, validate_config=validate_config)
+        checks_more = type(self)._validate_config is not Plugin._validate_config
+        self._config = self._resolve(
+            config, parse_env_config=parse_env_config, validate_config=validate_config and not checks_more
+        )
+        if validate_config and checks_more and (problems := self._validate_config()):
+            raise ConfigValidationError("the config is not valid:", errors=problems)
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -61,6 +70,26 @@ class Plugin:
     def settings_schema(cls) -> Schema:
         """Give the JSON Schema of the config with the settings that singerkit brings."""
         return settings_schema(cls.config_jsonschema, cls.capabilities, kind=cls.kind)
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the settings that singerkit brings to a schema of the config, as :meth:`settings_schema` has them."""
+        built_in = settings_schema(config_jsonschema, cls.capabilities, kind=cls.kind)["properties"]
+        config_jsonschema.setdefault("properties", {}).update(built_in)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Give every problem of the config; called when the plugin is made, where it is overridden.
+
+        Errors: ``ConfigValidationError`` with all of them, unless ``raise_errors`` is false.
+        """
+        from singerkit.config.problems import config_problems
+        from singerkit.schema.refs import resolve_references
+
+        schema = resolve_references(dict(self.settings_schema()))
+        problems = config_problems(self._config, schema)
+        if problems and raise_errors:
+            raise ConfigValidationError("the config is not valid:", errors=problems, schema=schema)
+        return problems
 
     @staticmethod
     def _get_package_version(package: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class SQLTap(Tap):
     """Reads a database. Give it a ``name`` and a ``default_stream_class``, whose ``connector_class`` connects."""
 
+    #: The stream class of every table.
     default_stream_class: ClassVar[type[SQLStream]] = SQLStream
     #: Schemas that are not discovered.
     exclude_schemas: ClassVar[Sequence[str]] = ()

@@ -70,6 +70,7 @@ class SQLTarget(Target):
     #: The JSON of the state that the tap was started with, where that is known: ``--started-from``.
     started_from: bytes | None = None
     capabilities: ClassVar[Sequence[str]] = (*Target.capabilities, "soft-delete", "hard-delete")
+    #: The sink class of every stream; its ``connector_class`` connects.
     default_sink_class: type[SQLSink[Any]] = SQLSink
 
     def __init_subclass__(cls, **keywords: Any) -> None:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from singerkit.cli.plugin import PluginCommand
 from singerkit.cli.run import author_code
@@ -53,6 +53,8 @@ class Tap(Plugin):
     )
     #: Query parameters, and members of JSON bodies, that differ in every run: recordings are matched without them.
     recording_ignores: ClassVar[Sequence[str]] = ()
+    #: Whether discovery writes facts only, as the specification says, or ``selected`` and more, as singer-sdk does.
+    catalog_form: ClassVar[Literal["specification", "singer-sdk"]] = "specification"
     #: Streams and partitions that are read at the same time, at most; the setting ``max_concurrency`` wins.
     max_concurrency: int = 4
     #: How often an API may be asked by all its streams and workers together, e.g. ``"10/s, 1000/h"``.
@@ -74,13 +76,15 @@ class Tap(Plugin):
     ) -> None:
         """Take in config, catalog and state; each as an object or as the path of a JSON file.
 
+        An empty dict is no catalog; an empty file is a mistake.
+
         Errors: ``ConfigurationError`` and its kinds for what can't be read or is not valid.
         """
         from singerkit.protocol.catalog import Catalog
         from singerkit.state.bookmarks import Bookmarks
 
         super().__init__(config=config, parse_env_config=parse_env_config, validate_config=validate_config)
-        document = _read(catalog, "catalog")
+        document = None if type(catalog) is dict and not catalog else _read(catalog, "catalog")
         #: The catalog that the user gave, if any.
         self.input_catalog = Catalog.from_dict(document) if type(document) is dict else document
         self.bookmarks = Bookmarks(_read(state, "state"))
@@ -130,7 +134,14 @@ class Tap(Plugin):
     @property
     def catalog_dict(self) -> dict[str, Any]:
         """The catalog as an object."""
-        return self.catalog.to_dict()
+        catalog = self.catalog.to_dict()
+        if self.catalog_form == "specification" or self.input_catalog is not None:
+            return catalog
+        from singerkit.compat.catalogs import as_singer_sdk_writes
+        from singerkit.schema.refs import resolve_references
+
+        whole = [{**entry, "schema": resolve_references(entry["schema"])} for entry in catalog["streams"]]
+        return as_singer_sdk_writes({**catalog, "streams": whole})
 
     @property
     def catalog_json_text(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
@@ -38,10 +39,12 @@ class Target(Plugin):
         PluginCapabilities.STRUCTURED_LOGGING,
         TargetCapabilities.VALIDATE_RECORDS,
     )
+    #: The sink class of every stream, unless ``get_sink_class`` says otherwise.
     default_sink_class: type[Sink]
     #: Whether the target can keep its states where it keeps its records, and show them: ``stored_state``.
     keeps_states: ClassVar[bool] = False
     _rejects: Rejects | None = None
+    _released: bytes | None = None
     #: Streams that are stored at the same time, at most; the setting ``max_parallelism`` wins.
     max_parallelism: int = 4
     #: Seconds after which a batch is stored though it is not full; the setting ``batch_wait_limit_seconds`` wins.
@@ -112,7 +115,7 @@ class Target(Plugin):
         run = LoadRun(
             input_descriptor=messages,
             open_slot=self._open_slot,
-            write_state=lambda state: write(state + b"\n"),
+            write_state=lambda state: self._release(state, write),
             count_records=lambda stream, count: counters.setdefault(stream, record_counter(stream)).increment(count),
             stop=stop,
             limits=self._limits(),
@@ -164,6 +167,15 @@ class Target(Plugin):
             max_depth=config.get("max_nesting_depth") or default.max_depth,
             max_digits=config.get("max_digits") or default.max_digits,
         )
+
+    def _release(self, state: bytes, write: Callable[[bytes], object]) -> None:
+        write(state + b"\n")
+        self._released = state
+
+    @property
+    def _latest_state(self) -> dict[str, Any] | None:
+        """The state that was released last: all before it is durable."""
+        return None if self._released is None else json.loads(self._released)
 
     def _open_slot(self, stream: str, schema: Schema, key_properties: Sequence[str]) -> SlotSpec:
         """Make the sinks of a stream, get them ready, and compile the way of its records."""

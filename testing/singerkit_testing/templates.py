@@ -24,9 +24,13 @@ class TestTemplate:
     """A test."""
 
     __test__ = False
+    #: What its test is called.
     name: str | None = None
+    #: How the tests run; there while the test runs, like the two below.
     config: SuiteConfig
+    #: What the fixture ``resource`` gives.
     resource: Any
+    #: What runs the connector's class, and keeps what came out.
     runner: Any
 
     @property

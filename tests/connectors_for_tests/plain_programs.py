@@ -13,7 +13,7 @@ from singerkit.runner.run import Run
 from singerkit.runner.store.open import open_store
 
 #: ``work(write, argv)``: the body of a program; ``write(line)`` writes a line at once.
-_HEAD = """
+HEAD = """
 import json, os, signal, sys, time
 def write(text, end="\\n"):
     sys.stdout.write((text if isinstance(text, str) else json.dumps(text)) + end)
@@ -81,7 +81,7 @@ class Bench:
 
     def program(self, name: str, body: str, **said) -> Program:
         path = self.folder / f"{name}.py"
-        path.write_text(_HEAD + textwrap.dedent(body))
+        path.write_text(HEAD + textwrap.dedent(body))
         return Program(name=name, argv=(sys.executable, "-S", "-E", str(path), "--out", str(self.out)), **said)
 
     def job(self, tap=TAP, target=TARGET, mappers=(), limits=None, **said) -> Job:

@@ -266,6 +266,13 @@ _OF_KIND: Mapping[PluginKind, dict[str, Schema]] = {
     "mapper": _READER_LIMITS,
 }
 
+#: Abilities that the engine gives, declared or not: what any tap reads can be mapped and flattened.
+_GIVEN: Mapping[PluginKind, tuple[str, ...]] = {
+    "tap": ("stream-maps", "schema-flattening"),
+    "target": (),
+    "mapper": (),
+}
+
 #: Settings by capability, for every kind of plugin.
 _OF_CAPABILITY: dict[str, dict[str, Schema]] = {
     "stream-maps": _STREAM_MAPS,
@@ -345,7 +352,7 @@ def settings_schema(
     names = [str(capability) for capability in capabilities]
     kind = kind or _kind_of(names)
     built_in = dict(_OF_KIND[kind])
-    for name in names:
+    for name in (*names, *_GIVEN[kind]):
         built_in |= _ACTIVATE_VERSION[kind] if name == "activate-version" else _OF_CAPABILITY.get(name, {})
         if name == "batch" and kind == "target":
             built_in |= _BATCH_INPUT

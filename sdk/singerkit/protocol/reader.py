@@ -109,7 +109,7 @@ class MessageReader:
         if not end:
             self._keep(data)
             return
-        chunk = data[:end] if not self._unfinished else b"".join([*self._unfinished, data[:end]])
+        chunk = b"".join([*self._unfinished, memoryview(data)[:end]]) if self._unfinished else data[:end]
         self._unfinished, self._unfinished_bytes = [], 0
         yield from self._events(chunk)
         self._keep(data[end:])

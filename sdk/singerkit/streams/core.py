@@ -77,9 +77,12 @@ class Stream:
     schema_filepath: str | Path | Readable | None = None
     primary_keys: Sequence[str] | None = None
     replication_key: str | None = None
+    #: ``FULL_TABLE``, ``INCREMENTAL`` or ``LOG_BASED``, where the user is not to choose.
     forced_replication_method: str | None = None
     is_sorted: bool = False
+    #: Whether a record that comes too early ends a stream that is sorted.
     check_sorted: bool = True
+    #: Whether the stream is read where the catalog says neither yes nor no.
     selected_by_default: bool = True
     parent_stream_type: type[Stream] | None = None
     ignore_parent_replication_key: bool = False

@@ -82,7 +82,7 @@ class RESTStream(BackoffHooks, Stream, Generic[TToken]):
 
     Declare:
 
-    - ``url_base`` and ``path``; ``{name}`` in them is replaced from the context, then the config.
+    - ``url_base`` and ``path``: what is asked; ``{name}`` in them is replaced from the context, then the config.
     - ``records_jsonpath``: where the records are in a body; an answer without that place is an error, unless
       ``records_may_be_absent`` says that it means no records.
     - ``next_page_token_jsonpath`` or ``paginator``: how to come to the next page.
@@ -99,6 +99,7 @@ class RESTStream(BackoffHooks, Stream, Generic[TToken]):
     url_base: str = ""
     path: str = ""
     records_jsonpath: str = "$[*]"
+    #: Whether an answer without the place for records, or without anything, means that there are none.
     records_may_be_absent: bool = False
     next_page_token_jsonpath: str | None = None
     paginator: BaseAPIPaginator[Any] | Callable[[], BaseAPIPaginator[Any]] | None = None
@@ -112,8 +113,11 @@ class RESTStream(BackoffHooks, Stream, Generic[TToken]):
     exact_numbers: bool | None = None
     #: The name that ``http_method`` had; read where that is not set.
     rest_method: str = "GET"
+    #: Whether what ``prepare_request_payload`` gives is sent as JSON; else as a form, or as it is.
     payload_as_json: bool = True
+    #: Whether redirects are followed; credentials stay with the origins that may have them.
     allow_redirects: bool = True
+    #: Statuses, beside 5xx, that are worth another try.
     extra_retry_statuses: Sequence[int] = (HTTPStatus.TOO_MANY_REQUESTS,)
     #: Statuses that mean "nothing here": the context ends without an error.
     tolerated_http_errors: Sequence[int] = ()

@@ -35,11 +35,13 @@ class SQLStream(Stream):
     ``apply_query_filters(query, table, context=context)`` and ``apply_query_limit(query)``; then it gives each row.
     """
 
+    #: What connects to the database.
     connector_class: ClassVar[type[SQLConnector]] = SQLConnector
     #: Rows that travel from the server at once.
     fetched_rows: int = FETCHED_ROWS
     #: Whether the database knows NULLS FIRST: rows without a replication key then come before the others.
     supports_nulls_first: bool = False
+    #: Ranges of keys have no bookmarks of their own.
     state_partitioning_keys: Sequence[str] | None = ()
 
     def __init_subclass__(cls, **keywords: Any) -> None:

@@ -122,7 +122,8 @@ class _LineFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
         head = f"{when} {record.levelname} {self._clean(record.name, 100)}: {self._message(record)}"
-        return _INDENT.join([head, *self._details(record)])
+        help_page = getattr(record, "help_page", None)
+        return _INDENT.join([head, *self._details(record), *([f"help: {help_page}"] if help_page else [])])
 
 
 class _JsonFormatter(_Formatter):
@@ -145,6 +146,8 @@ class _JsonFormatter(_Formatter):
         }
         if details := self._details(record):
             fields["details"] = details
+        if help_page := getattr(record, "help_page", None):
+            fields["help"] = help_page
         if metric := getattr(record, "metric_info", None):
             fields["metric_info"] = json.loads(self._redact(json.dumps(metric)))
         return json.dumps(fields)

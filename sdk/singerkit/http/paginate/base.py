@@ -30,14 +30,18 @@ class BaseAPIPaginator(ABC, Generic[TPageToken]):
     it begins with ``$``, else a header's name. ``max_empty_pages`` in a row are followed before it is an error.
     """
 
+    #: Empty pages in a row that are followed before it is an error.
     max_empty_pages: int = 1000
     #: What the paginator reads of a body, as JSONPaths; ``None`` where that is not known.
     body_paths: tuple[str, ...] | None = None
     #: Whether ``observe`` wants to see the last record, and not only how many there were.
     needs_last_record: ClassVar[bool] = False
 
+    #: The query parameter that carries the token.
     param: str | None = None
+    #: The query parameter for the page size.
     size_param: str | None = None
+    #: Where an answer says whether there is more: a JSONPath if it begins with ``$``, else a header's name.
     more_at: str | None = None
     _page_size: int | None = None
 
