@@ -104,3 +104,28 @@ def test_ensuring_threads_keeps_the_bound() -> None:
     workers.ensure(10)
     assert threading.active_count() - before == 2
     workers.close()
+
+
+def test_threads_that_have_nothing_more_to_do_are_gone_at_the_end() -> None:
+    """A process that ends while one still holds, say, a connection never closes that."""
+    workers, finished = Workers(1), threading.Event()
+    ended: list[str] = []
+
+    def task(_: int) -> None:
+        finished.set()
+        time.sleep(0.05)
+        ended.append(threading.current_thread().name)
+
+    workers.submit(task, 0)
+    workers.run_until(finished, lambda: True)
+    assert ended == ["worker-1"]
+
+
+def test_a_thread_that_is_stuck_holds_up_nobody() -> None:
+    workers, stuck = Workers(1), threading.Event()
+    workers.submit(lambda _: stuck.wait(30), 0)
+    started = time.monotonic()
+    workers.run_until(threading.Event(), lambda: False)
+    workers.close(0.05)
+    assert time.monotonic() - started < 10
+    stuck.set()

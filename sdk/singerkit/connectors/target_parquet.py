@@ -147,6 +147,8 @@ class TargetParquet(Target):
 
     name = "target-parquet"
     default_sink_class = ParquetSink
+    #: A batch is stored faster than it is read; less in waiting is less at the peak.
+    max_pending_mb = 8
     #: A file keeps what it has: no rows of older versions are taken out of it.
     capabilities: ClassVar[Sequence[str]] = tuple(name for name in Target.capabilities if name != "activate-version")
     config_jsonschema = th.PropertiesList(

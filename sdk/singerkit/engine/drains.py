@@ -73,7 +73,7 @@ class Drains:
                 self.woken()
         if self._started > len(self._ended):
             logger.error("A sink did not end within %d seconds and is left behind", _PATIENCE_SECONDS)
-        self._workers.close()
+        self._workers.close(max(0.0, deadline - clock.monotonic()))
 
     def _store(self, item: tuple[Slot, Batch]) -> None:
         """Store a batch, in a worker."""

@@ -14,6 +14,8 @@ from queue import SimpleQueue
 from time import process_time
 from typing import Any, TypeAlias
 
+from singerkit import clock
+
 #: A function and its only argument: lighter than a closure, and there may be many.
 Task: TypeAlias = tuple[Callable[[Any], None], Any]
 
@@ -53,7 +55,7 @@ class Workers:
             else:
                 pause = min(pause * 2, TICK_SECONDS)
             computed = process_time()
-        self.close()
+        self.close(TICK_SECONDS if finished.is_set() else 0.0)
 
     def ensure(self, threads: int) -> None:
         """Have at least so many threads, within the bound; from any thread."""
@@ -61,12 +63,19 @@ class Workers:
             while len(self._threads) < min(threads, self._bound):
                 self._add_thread()
 
-    def close(self) -> None:
-        """Let the threads end when they have nothing more to do; no more are started."""
+    def close(self, patience_s: float = 0.0) -> None:
+        """Let the threads end when they have nothing more to do, and wait at most so long for it; no more are started.
+
+        A thread that has done its last task may still hold what it worked on, such as a connection, and a process that
+        ends meanwhile never releases that: drivers complain about it.
+        """
         with self._growing:
             self._bound = 0
         for _ in self._threads:
             self._tasks.put(None)
+        deadline = clock.monotonic() + patience_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - clock.monotonic()))
 
     def _add_thread(self) -> None:
         # Daemons: a thread that is stuck in a source's answer must not keep a stopped process alive.
