@@ -53,8 +53,9 @@ class Tap(Plugin):
     )
     #: Query parameters, and members of JSON bodies, that differ in every run: recordings are matched without them.
     recording_ignores: ClassVar[Sequence[str]] = ()
-    #: Whether discovery writes facts only, as the specification says, or ``selected`` and more, as singer-sdk does.
-    catalog_form: ClassVar[Literal["specification", "singer-sdk"]] = "specification"
+    #: ``singer-sdk`` is for taps that came from there, whose tests and users know it so: the streams are made, and so
+    #: a wrong config is noticed, when the tap is constructed, and discovery writes ``selected`` and more beside facts.
+    habits: ClassVar[Literal["specification", "singer-sdk"]] = "specification"
     #: Streams and partitions that are read at the same time, at most; the setting ``max_concurrency`` wins.
     max_concurrency: int = 4
     #: How often an API may be asked by all its streams and workers together, e.g. ``"10/s, 1000/h"``.
@@ -88,6 +89,8 @@ class Tap(Plugin):
         #: The catalog that the user gave, if any.
         self.input_catalog = Catalog.from_dict(document) if type(document) is dict else document
         self.bookmarks = Bookmarks(_read(state, "state"))
+        if self.habits == "singer-sdk":
+            _ = self.streams
 
     @classmethod
     def replaying(cls, folder: str | Path) -> AbstractContextManager[None]:
@@ -135,7 +138,7 @@ class Tap(Plugin):
     def catalog_dict(self) -> dict[str, Any]:
         """The catalog as an object."""
         catalog = self.catalog.to_dict()
-        if self.catalog_form == "specification" or self.input_catalog is not None:
+        if self.habits == "specification" or self.input_catalog is not None:
             return catalog
         from singerkit.compat.catalogs import as_singer_sdk_writes
         from singerkit.schema.refs import resolve_references

@@ -239,6 +239,27 @@ def test_a_tap_that_names_few_abilities_is_mapped_and_flattened_all_the_same():
     assert json.loads(output.splitlines()[1])["record"] == {"id": 2, "body__a": 2}
 
 
+def test_a_tap_that_came_from_singer_sdk_notices_a_wrong_config_when_it_is_constructed(capfd):
+    class TapOrders(Tap):
+        name = "tap-orders"
+
+        def discover_streams(self):
+            raise ValueError("bbox must have four numbers")
+
+    class Ported(TapOrders):
+        habits = "singer-sdk"
+
+    TapOrders()
+    with pytest.raises(ValueError, match="four numbers"):
+        Ported()
+    with pytest.raises(SystemExit) as ended:
+        Ported.cli(["--discover"])
+    assert ended.value.code == 1
+    said = capfd.readouterr().err
+    assert "four numbers" in said
+    assert "Traceback" not in said
+
+
 def test_a_catalog_in_the_form_of_singer_sdk_says_what_is_selected_and_reads_the_same():
     class Orders(Stream):
         name, primary_keys, replication_key = "orders", ("id",), "at"
@@ -255,7 +276,7 @@ def test_a_catalog_in_the_form_of_singer_sdk_says_what_is_selected_and_reads_the
 
     class TapOrders(Tap):
         name = "tap-orders"
-        catalog_form = "singer-sdk"
+        habits = "singer-sdk"
 
         def discover_streams(self):
             return [Orders(self), Audit(self)]
@@ -282,7 +303,7 @@ def test_a_catalog_in_the_form_of_singer_sdk_says_what_is_selected_and_reads_the
     assert {json.loads(line).get("stream") for line in output.splitlines()} - {None} == {"orders"}
     facts = [
         element["metadata"]
-        for element in type("Strict", (TapOrders,), {"catalog_form": "specification"})().catalog_dict["streams"][1][
+        for element in type("Strict", (TapOrders,), {"habits": "specification"})().catalog_dict["streams"][1][
             "metadata"
         ]
     ]

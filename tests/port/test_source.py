@@ -138,7 +138,7 @@ def test_names_that_are_written_in_full_are_moved_with_their_import() -> None:
         import os
 
         class TapX(singerkit.Tap):
-            catalog_form = "singer-sdk"
+            habits = "singer-sdk"
             kind = singerkit.typing.StringType
     """
     assert code_of(before) == textwrap.dedent(after)
@@ -168,7 +168,7 @@ def test_what_chooses_the_json_library_is_dropped() -> None:
 
         class TapX(Tap):
             name = "tap-x"
-            catalog_form = "singer-sdk"
+            habits = "singer-sdk"
 
         class TapY(TapX):
             pass
@@ -342,18 +342,18 @@ def test_a_tap_goes_on_writing_the_catalog_that_it_wrote() -> None:
 
             package_name = "tap-x"
             name: str = "tap-x"
-            catalog_form = "singer-sdk"
+            habits = "singer-sdk"
 
         class TapY(TapX):
             name = "tap-y"
 
         class TapZ(tap_base.Tap):
             "Reads Z."
-            catalog_form = "singer-sdk"
+            habits = "singer-sdk"
 
         class TapS(SQLTap):
             name = "tap-s"
     """
     assert code_of(before) == textwrap.dedent(after)
     in_tests = port_source(textwrap.dedent(before).encode(), "tests/test_x.py").code.decode()
-    assert "catalog_form" not in in_tests
+    assert "habits =" not in in_tests

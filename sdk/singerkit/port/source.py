@@ -27,7 +27,7 @@ _OLD_TEXT = re.compile(r"singer_sdk(\.\w+)+")
 _ONE_CODEC = "singer_sdk.contrib.msgspec."
 _PYTEST_PLUGIN = "singer_sdk.testing.pytest_plugin"
 _TAPS = frozenset({"singer_sdk.Tap", "singer_sdk.tap_base.Tap"})
-_CATALOG_FORM = 'catalog_form = "singer-sdk"\n'
+_HABITS = 'habits = "singer-sdk"\n'
 _NAMES_PLUGIN = m.SimpleStatementLine([m.Assign([m.AssignTarget(m.Name("name"))])]) | m.SimpleStatementLine(
     [m.AnnAssign(m.Name("name"))]
 )
@@ -243,7 +243,7 @@ class _Rewriter(cst.CSTTransformer):
         lines = list(body.body)
         named = (place + 1 for place, line in enumerate(lines) if m.matches(line, _NAMES_PLUGIN))
         place = next(named, int(updated_node.get_docstring() is not None))
-        lines.insert(place, cst.parse_statement(_CATALOG_FORM))
+        lines.insert(place, cst.parse_statement(_HABITS))
         return updated_node.with_changes(body=body.with_changes(body=lines))
 
     def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock) -> cst.BaseSuite:
