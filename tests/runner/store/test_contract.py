@@ -102,6 +102,14 @@ def test_old_states_are_forgotten_and_the_newest_stays(store, lease):
     assert store.prune("never", 1) == 0
 
 
+@pytest.mark.parametrize("keep", range(1, 8))
+def test_what_is_to_be_kept_stays_whatever_there_is(store, lease, keep):
+    for number in range(4):
+        put(store, lease, {"n": number}, expected=number or None)
+    assert store.prune(KEY, keep) == max(0, 4 - keep)
+    assert [stored.revision for stored in store.history(KEY)] == [4, 3, 2, 1][:keep]
+
+
 def test_keys_are_told_apart_and_listed(store):
     names = ["a", "A", "a/b", "a.b", "a=2Fb", ".hidden", "..", "ä%", "x" * 500, "x" * 499 + "y"]
     for number, name in enumerate(names):

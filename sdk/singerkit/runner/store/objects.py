@@ -124,8 +124,7 @@ class ObjectStore(StateStore):
         # The state itself is the newest one, and may be in the history too where a writer died.
         old = sorted(name for name in self._place.names(self._history(key)) if not name.endswith(is_newest))
         in_history = keep - (head.state is not None)
-        forgotten = old[: len(old) - in_history] if in_history else old
-        return self._delete(forgotten)
+        return self._delete(old[: max(0, len(old) - in_history)])
 
     def acquire(self, key: str, owner: str, seconds: float, *, force: bool = False) -> Lease:
         """Take the lease of a key."""
