@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,11 @@ class PrivateFolder:
 
     def __exit__(self, *exception: object) -> None:
         """Keep what was written back; remove the folder."""
-        self._remove(self.path)
-        os.close(self._lock)
+        try:
+            with suppress(OSError), _locked(self._base / _LOCK):  # another run may end now, and what it keeps is kept
+                self._remove(self.path)
+        finally:
+            os.close(self._lock)
 
     def write(self, name: str, content: Any) -> Path:
         """Write a value as a JSON file (bytes as they are) that only its owner can read, and give its path.
@@ -93,14 +96,17 @@ class PrivateFolder:
                 self._remove(folder)
 
     def _remove(self, folder: Path) -> None:
-        """Remove a folder, unless what was written back there can't be kept now: then the next run tries it again."""
+        """Remove a folder, unless what was written back there can't be kept now: then the next run tries it again.
+
+        That is not said here: whose config it is, is told what is damaged when it runs again, and nobody else is.
+        """
         try:
             for original in folder.glob(f"*{_ORIGINAL}"):
                 program = original.name.removesuffix(_ORIGINAL)
                 kept = self._read_kept(program)
                 if (changed := {**kept, **_changed(original, program)}) != kept:
                     self._write_kept(program, changed)
-        except OSError:
+        except (OSError, ConfigurationError):
             return
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -131,7 +137,10 @@ class PrivateFolder:
 
 
 def _changed(original: Path, program: str) -> dict[str, Any]:
-    """Give what a program has changed in its config; a file that a crash left half written changes nothing."""
+    """Give what a program has changed in its config; a file that a crash left half written changes nothing.
+
+    Errors: ``OSError`` where that can't be read at the moment.
+    """
     try:
         digests = json.loads(original.read_bytes())
         after = json.loads((original.parent / f"{program}.json").read_bytes())
@@ -140,7 +149,7 @@ def _changed(original: Path, program: str) -> dict[str, Any]:
             for name, value in after.items()
             if name in digests and _digest(value) != digests[name]
         }
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (FileNotFoundError, ValueError, AttributeError, TypeError):
         return {}
 
 
