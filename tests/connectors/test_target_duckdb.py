@@ -130,6 +130,11 @@ def test_instants_of_one_key_are_one_row(duck):
     assert [row["v"] for row in duck.rows()] == [2]
 
 
+def test_a_number_of_threads_that_is_null_is_one_that_is_not_set(duck):
+    duck.load(schema(), record(id=1), threads=None)
+    assert [row["id"] for row in duck.rows()] == [1]
+
+
 def test_a_schema_of_the_database(duck):
     duck.load(schema(), record(id=1, name="a"), default_target_schema='odd "one"')
     with duckdb.connect(str(duck.folder / "db.duckdb")) as connection:
@@ -216,6 +221,24 @@ def test_rows_with_very_long_texts_are_like_others(duck, keys):
     )
     assert json.loads(rows[2]["union"]) == long
     assert len(duck.rows()) == (3 if keys else 6)
+
+
+@pytest.mark.parametrize("keys", [("id",), ()])
+def test_long_lines_in_which_no_text_is_very_long_are_like_others(duck, keys):
+    """Some rows together are longer than the text that would have one go by itself."""
+    text = "ü" * 1_000_000
+    members = {"text": {"type": ["string", "null"]}, "whole": {"type": "integer"}}
+    types = {"id": {"type": "integer"}, "text": {"type": ["string", "null"]}, "big": {"type": ["integer", "null"]}}
+    types |= {"closed": {"type": ["object", "null"], "additionalProperties": False, "properties": members}}
+    types |= {"open": {"type": ["object", "null"]}}
+    trees = [{"text": text, "whole": 2**70}, {"text": None}, {}, None]
+    rows = [{"id": n, "text": text, "big": 2**70, "closed": tree, "open": tree} for n, tree in enumerate(trees)]
+    for _ in range(2):
+        duck.load(schema(keys=keys, **types), *(record(**row) for row in rows))
+    stored = duck.rows()[:: 1 if keys else 2]
+    for row in stored:
+        row |= {name: row[name] and json.loads(row[name]) for name in ("closed", "open")}
+    assert stored == rows
 
 
 def test_a_very_long_text_with_half_a_character_is_refused(duck):

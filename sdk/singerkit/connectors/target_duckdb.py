@@ -54,7 +54,7 @@ class TargetDuckDB(SQLTarget):
     def open_database(self) -> DuckDBDatabase:
         """Open the database of the config."""
         return DuckDBDatabase(
-            self._path, self.config.get("default_target_schema") or "", threads=self.config["threads"]
+            self._path, self.config.get("default_target_schema") or "", threads=self.config.get("threads") or 1
         )
 
     def check_settings(self) -> None:
