@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 WORKERS ?= 2
 
-.PHONY: help demo test test-scaffold test-kill test-types test-faults test-conformance check format lint types layers docs linkcheck benchmark world test-port test-deploy clean
+.PHONY: help demo test test-kill test-types test-faults test-conformance test-scaffold check format format-check lint \
+	types layers docs linkcheck benchmark world test-port test-scale-out changelog-draft dist release test-deploy \
+	clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
