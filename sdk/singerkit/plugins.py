@@ -58,7 +58,7 @@ class Plugin:
         self._config = self._resolve(
             config, parse_env_config=parse_env_config, validate_config=validate_config and not checks_more
         )
-        if validate_config and checks_more and (problems := self._validate_config()):
+        if validate_config and checks_more and (problems := _problems_in(self._validate_config())):
             raise ConfigValidationError("the config is not valid:", errors=problems)
 
     @property
@@ -148,6 +148,11 @@ class Plugin:
     def _complete_config(self, config: Mapping[str, Any], *, is_given: bool) -> Mapping[str, Any]:
         """Give a config with what something else than files and environment knows; ``is_given``: by the user."""
         return config
+
+
+def _problems_in(returned: Any) -> list[str]:
+    """Give the problems of what an author's check returns; those written for older releases give warnings first."""
+    return list((returned[-1] if isinstance(returned, tuple) else returned) or ())
 
 
 def _listed(config: Any) -> list[str | Path]:

@@ -236,6 +236,28 @@ class TargetChecked(TargetThings):
     assert author.run(checks, SCHEMA, record_of("a", 1), command="TargetChecked", token="t")[0][1] == "a"
 
 
+CHECKED = """
+class TargetChecked(TargetThings):
+    def _validate_config(self, **keywords):
+        return RETURNED
+"""
+
+
+@pytest.mark.parametrize(
+    "returned", ['["port: is too small", "host: is required"]', '([], ["port: is too small", "host: is required"])']
+)
+def test_problems_that_an_author_s_check_only_returns_stop_the_run_too(author: Author, returned: str) -> None:
+    """Older connectors return warnings and problems."""
+    author.run(CHECKED.replace("RETURNED", returned), SCHEMA, record_of("a", 1), command="TargetChecked", code=2)
+    assert "CRITICAL target-things: the config is not valid:\n  port: is too small\n  host: is required\n" in author.log
+
+
+@pytest.mark.parametrize("returned", ["[]", "None", "([], [])", '(["host: is old"], [])'])
+def test_an_author_s_check_that_finds_nothing_lets_the_run_go_on(author: Author, returned: str) -> None:
+    notes = author.run(CHECKED.replace("RETURNED", returned), SCHEMA, record_of("a", 1), command="TargetChecked")
+    assert notes[0][1] == "a"
+
+
 def test_the_state_that_was_released_last_can_be_read(author: Author) -> None:
     reads = """
 class Asks(Notes):
