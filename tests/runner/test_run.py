@@ -19,7 +19,7 @@ from singerkit.clock import utc_now
 from singerkit.runner.job import Job, Limits, Program, Retention
 from singerkit.runner.keeper import Keeper
 from singerkit.runner.running import as_known
-from singerkit.runner.store.base import LockedError, RunRecord, StoreError
+from singerkit.runner.store.base import ConflictError, LockedError, RunRecord, StoreAwayError, StoreError
 from singerkit.runner.units import Unit, unit_job
 
 PROGRAM = Program(name="x", argv=("x",))
@@ -309,6 +309,39 @@ def test_a_store_that_is_away_for_a_while_ends_no_run(bench, monkeypatch, failur
         return
     assert bench.run(tap=TAP + "time.sleep(3)").status == status
     assert any("trying again" in line for _, line in bench.shown.lines)
+
+
+@pytest.mark.parametrize("what", ["put", "log", "release"])
+@pytest.mark.parametrize("is_done", [True, False])
+def test_a_store_that_is_away_when_a_run_ends_takes_nothing_of_it_back(bench, monkeypatch, what, is_done):
+    real, left = getattr(bench.store, what), [2]
+
+    def flaky(*arguments, **said):
+        if what == "log" and arguments[0].status == "running":
+            return real(*arguments, **said)
+        left[0] -= 1
+        if left[0] >= 0:
+            if is_done:  # and only its answer is lost
+                real(*arguments, **said)
+            raise StoreAwayError("no route")
+        return real(*arguments, **said)
+
+    monkeypatch.setattr(bench.store, what, flaky)
+    assert bench.run().status == "success"
+    assert (bench.state, [run.status for run in bench.store.runs()]) == (LAST, ["success"])
+    assert any("no route" in line for _, line in bench.shown.lines)
+
+
+def test_a_state_that_another_run_stored_since_is_not_taken_for_ours(bench, monkeypatch):
+    real = bench.store.put
+
+    def overtaken(key, state, *, expected, lease, run):
+        real(key, state, expected=expected, lease=lease, run="another")
+        return real(key, state, expected=expected, lease=lease, run=run)
+
+    monkeypatch.setattr(bench.store, "put", overtaken)
+    with pytest.raises(ConflictError):
+        bench.run()
 
 
 def test_a_second_run_of_the_same_key_is_refused(bench):

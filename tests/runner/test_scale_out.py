@@ -16,14 +16,17 @@ from pathlib import Path
 
 import pytest
 
+from singerkit.clock import utc_now
 from singerkit.runner.executors import Workers
+from singerkit.runner.keeper import Keeper
 from singerkit.runner.prepare import prepare
 from singerkit.runner.project import load_project
+from singerkit.runner.running import seen
 from singerkit.runner.scale_out import ScaleOut
-from singerkit.runner.store.base import StoreAwayError
+from singerkit.runner.store.base import LockedError, StoreAwayError
 from singerkit.runner.store.open import open_store
 from singerkit.runner.unit_runs import Where
-from singerkit.runner.units import plan_units
+from singerkit.runner.units import Unit, plan_units, unit_job
 
 CONNECTORS = Path(__file__).parents[1] / "connectors_for_tests"
 TAP = CONNECTORS / "tap_shares.py"
@@ -154,6 +157,83 @@ def test_shares_together_are_the_whole(tmp_path):
     place.is_complete()
     assert len(place.loaded("plain")) == 20
     assert "counted from 0" in place.call("run", "p", "--shard", "2/2").stderr
+
+
+def ended_units(store):
+    return [run for run in store.runs() if "unit" in run.facts and run.status == "success"]
+
+
+def test_a_share_that_waits_to_gather_keeps_its_own_lease_and_can_be_stopped(tmp_path):
+    place = Place(tmp_path)
+    store = open_store(f"sqlite:///{tmp_path / '.singerkit' / 'state.db'}")
+    whole = store.acquire("p", "another share", 600)
+    with (tmp_path / "driver.log").open("wb") as log:
+        share = subprocess.Popen(
+            place.command("run", "p", "--shard", "0/1"),
+            cwd=tmp_path,
+            env={**place.environment, "SINGERKIT_LEASE_SECONDS": "1"},
+            stderr=log,
+        )
+    until = time.monotonic() + 60
+    while len(ended_units(store)) < 3 and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(2.5)
+    with pytest.raises(LockedError):
+        store.acquire("p#share-0-of-1", "another", 1)
+    (run,) = store.runs("p#share-0-of-1")
+    assert (utc_now() - seen(run)).total_seconds() < 1
+    share.send_signal(signal.SIGTERM)
+    assert share.wait(20) == 128 + signal.SIGTERM, (tmp_path / "driver.log").read_text()
+    assert not any(key == "p" for key in store.keys())
+    store.release(whole)
+    store.close()
+    assert place.call("run", "p", "--shard", "0/1").returncode == 0
+    place.is_complete()
+
+
+def test_the_lease_is_kept_while_units_are_gathered(bench, monkeypatch):
+    monkeypatch.setenv("SINGERKIT_LEASE_SECONDS", "1")
+    job = bench.job()
+    units = [Unit("p", f"s{number}", (f"s{number}",)) for number in range(8)]
+    for number, unit in enumerate(units):
+        with closing(Keeper(bench.store, unit_job(job, unit), run="r1", listener=bench.shown)) as keeper:
+            keeper.acknowledge({"bookmarks": {unit.stream: {"n": number}}})
+            keeper.persist()
+    real = bench.store.delete
+    taken = []
+
+    def slow(key, **said):
+        time.sleep(0.3)
+        with suppress(LockedError):
+            taken.append(bench.store.acquire("p", "another", 60))
+        real(key, **said)
+
+    monkeypatch.setattr(bench.store, "delete", slow)
+    with closing(Keeper(bench.store, job, run="r2", listener=bench.shown)) as keeper:
+        keeper.gather(units)
+    assert taken == []
+    assert bench.state == {"bookmarks": {f"s{number}": {"n": number} for number in range(8)}}
+    assert bench.store.keys() == ["p"]
+
+
+@pytest.mark.parametrize("verb", ["acquire", "put", "delete"])
+def test_a_store_that_is_away_while_units_are_gathered_is_waited_for(bench, monkeypatch, verb):
+    job, unit = bench.job(), Unit("p", "s", ("s",))
+    with closing(Keeper(bench.store, unit_job(job, unit), run="r1", listener=bench.shown)) as keeper:
+        keeper.acknowledge({"bookmarks": {"s": {"n": 1}}})
+        keeper.persist()
+    with closing(Keeper(bench.store, job, run="r2", listener=bench.shown)) as keeper:
+        real, left = getattr(bench.store, verb), [2]
+
+        def flaky(*arguments, **said):
+            left[0] -= 1
+            if left[0] >= 0:
+                raise StoreAwayError("no route")
+            return real(*arguments, **said)
+
+        monkeypatch.setattr(bench.store, verb, flaky)
+        keeper.gather([unit])
+    assert (bench.state, bench.store.keys()) == ({"bookmarks": {"s": {"n": 1}}}, ["p"])
 
 
 def test_partitions_into_a_table_that_is_overwritten_are_refused(tmp_path):

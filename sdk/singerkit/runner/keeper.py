@@ -7,7 +7,8 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from singerkit.clock import monotonic
 from singerkit.errors import ConfigurationError
@@ -22,11 +23,15 @@ from singerkit.runner.store.base import (
     LockedError,
     State,
     StateStore,
+    StoreAwayError,
+    StoredState,
     StoreError,
 )
 from singerkit.runner.supervise.attempt import Progress
 from singerkit.runner.unit_states import gather
 from singerkit.runner.units import Unit
+
+T = TypeVar("T")
 
 #: A lease outlasts a few missed renewals, and not by much a runner that was killed.
 LEASE_S = 60.0
@@ -49,10 +54,22 @@ _IN_A_ROW = 2
 class Keeper:
     """Keeps the lease and the state of a run; the watcher of its attempts."""
 
-    def __init__(self, store: StateStore, job: Job, *, run: str, listener: Listener, wait_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        store: StateStore,
+        job: Job,
+        *,
+        run: str,
+        listener: Listener,
+        wait_s: float = 0.0,
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
         """Take the lease, for which to wait so long if another run holds it, and read the state.
 
-        Errors: ``LockedError`` when another run holds the lease; ``ConfigurationError`` for a lease of no length.
+        ``tick`` is called several times a second while it waits.
+
+        Errors: ``LockedError`` when another run holds the lease; ``ConfigurationError`` for a lease of no length; what
+        ``tick`` raises.
         """
         self._store = store
         self._job = job
@@ -61,7 +78,7 @@ class Keeper:
         self.run = run
         self._listener = listener
         self.lease_s = lease_seconds()
-        self._lease = _acquired(store, key, f"{platform.node()}:{os.getpid()}:{run}", self.lease_s, wait_s)
+        self._lease = _acquired(store, key, f"{platform.node()}:{os.getpid()}:{run}", self.lease_s, wait_s, tick)
         try:
             #: What the store holds.
             self.stored = store.get(key)
@@ -131,9 +148,23 @@ class Keeper:
         except (FencedError, ConflictError):
             raise
         except StoreError as error:
-            if monotonic() - self._renewed > self.lease_s * _PATIENCE:
-                raise
-            self._listener.log("singerkit", f"the store can't be reached, trying again: {error.describe()}")
+            self._bear(error)
+
+    def insist(self, work: Callable[[], T]) -> T:
+        """Do what the store has to do now, again while it is away and the lease still lasts for a while."""
+        while True:
+            try:
+                return work()
+            except StoreAwayError as error:
+                self._bear(error)
+            time.sleep(_LOOK_AGAIN_S)
+            self.keep_lease()
+
+    def _bear(self, error: StoreError) -> None:
+        """Say that the store failed; raise that once the lease may be another's soon."""
+        if monotonic() - self._renewed > self.lease_s * _PATIENCE:
+            raise error
+        self._listener.log("singerkit", f"the store can't be reached, trying again: {error.describe()}")
 
     def persist(self) -> None:
         """Persist the newest state that the target vouches for, merged into what was there."""
@@ -144,11 +175,19 @@ class Keeper:
         state = self._pending if self._job.state_in_target else merged(self.state or {}, self._pending)
         self._persisted = monotonic()
         if before is None or state != before.state:
-            expected = before.revision if before else None
-            self.stored = self._store.put(self._key, state, expected=expected, lease=self._lease, run=self.run)
+            self.stored = self._put(state, before.revision if before else None)
             if self.stored.revision % _REVISIONS_AT_ONCE < _IN_A_ROW:
                 self._forget_old_revisions()
         self._pending = None
+
+    def _put(self, state: State, expected: int | None) -> StoredState:
+        try:
+            return self._store.put(self._key, state, expected=expected, lease=self._lease, run=self.run)
+        except ConflictError:
+            found = self._store.get(self._key)
+            if found is None or (found.run, found.state) != (self.run, state):
+                raise
+            return found  # it was stored before, and the answer was lost
 
     def _forget_old_revisions(self) -> None:
         if self._job.retention.revisions:
@@ -170,17 +209,27 @@ class Keeper:
         except StoreError as error:
             self._listener.log("singerkit", f"the history could not be tidied up: {error.describe()}")
 
-    def gather(self, units: Sequence[Unit]) -> None:
-        """Put the states of units into this one."""
+    def gather(self, units: Sequence[Unit], tick: Callable[[], None] = lambda: None) -> None:
+        """Put the states of units into this one; ``tick`` is called before each of them.
+
+        Errors: ``StoreError``; what ``tick`` raises.
+        """
         before = self.stored.revision if self.stored else 0
-        gather(self._store, self._job, units, self.run, self._lease)
+        for unit in units:
+            tick()
+            self.keep_lease()
+            self.insist(partial(gather, self._store, self._job, unit, self.run, self._lease))
         self.stored = self._store.get(self._key)
         if self.stored and self.stored.revision // _REVISIONS_AT_ONCE > before // _REVISIONS_AT_ONCE:
             self._forget_old_revisions()
 
     def close(self) -> None:
-        """Give the lease back."""
-        self._store.release(self._lease)
+        """Give the lease back; where the store fails it ends by itself."""
+        try:
+            self._store.release(self._lease)
+        except StoreError as error:
+            why = error.describe()
+            self._listener.log("singerkit", f"the lease is not given back, and ends in {self.lease_s:g} s: {why}")
 
 
 def lease_seconds() -> float:
@@ -198,7 +247,9 @@ def lease_seconds() -> float:
     return seconds
 
 
-def _acquired(store: StateStore, key: str, owner: str, lease_s: float, wait_s: float) -> Lease:
+def _acquired(
+    store: StateStore, key: str, owner: str, lease_s: float, wait_s: float, tick: Callable[[], None]
+) -> Lease:
     until = monotonic() + wait_s
     while True:
         try:
@@ -206,4 +257,5 @@ def _acquired(store: StateStore, key: str, owner: str, lease_s: float, wait_s: f
         except LockedError:
             if monotonic() >= until:
                 raise
+        tick()
         time.sleep(_LOOK_AGAIN_S)

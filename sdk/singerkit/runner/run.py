@@ -9,6 +9,7 @@ import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -139,7 +140,7 @@ class Run:
             last_lines=ending.last_lines,
             facts={**record.facts, **_facts_of(ending)},
         )
-        self.store.log(ended)
+        keeper.insist(partial(self.store.log, ended))
         return ended
 
     # Attempts -------------------------------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ class Run:
                 return self._not_begun(), number
             with PrivateFolder(self.folder) as files:
                 ending = self._attempt(files, keeper)
-            keeper.persist()
+            keeper.insist(keeper.persist)
             if ending.status not in RETRYABLE or number > limits.retries:
                 break
             seconds = limits.retry_wait_s * 2 ** (number - 1)

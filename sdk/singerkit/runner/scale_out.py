@@ -53,6 +53,10 @@ def shard_of(units: Sequence[Unit], index: int, count: int) -> list[Unit]:
     return [unit for unit in units if int(digest_of(unit.id), 16) % count == index]
 
 
+class _Stopped(Exception):
+    """A signal came."""
+
+
 class ScaleOut:
     """One run of a pipeline as units, all of them or a share."""
 
@@ -116,25 +120,38 @@ class ScaleOut:
         try:
             self._work_off(keeper, workers, unit_listener)
             if not self._stops:
-                self._gather(keeper)
+                with suppress(_Stopped):
+                    self._gather(keeper)
         except SingerKitError as error:
             with suppress(SingerKitError):  # it may be the store that fails
                 self._store.log(replace(crashed_run(record), ended=utc_now(), failure=error.describe()))
             raise
         record = self._ended(record, keeper)
-        self._store.log(record)
+        keeper.insist(partial(self._store.log, record))
         keeper.forget_old_runs()
         self._listener.ended(record, before, keeper.stored)
         return record
 
     def _gather(self, keeper: Keeper) -> None:
-        """Put the units' states into the pipeline's, whose lease a share has to take for that."""
+        """Put the units' states into the pipeline's, whose lease a share has to take for that.
+
+        What is not gathered, as a signal came, is so by the next run.
+        """
+
+        def go_on() -> None:
+            keeper.keep_lease()
+            if not self._signals.empty():
+                self._stops.append(self._signals.get())
+                raise _Stopped
+
         if self._whole.state_key == self._job.state_key:
-            keeper.gather(self._units)
+            keeper.gather(self._units, go_on)
             return
-        whole = Keeper(self._store, self._whole, run=keeper.run, listener=self._listener, wait_s=_GATHER_WAIT_S)
+        whole = Keeper(
+            self._store, self._whole, run=keeper.run, listener=self._listener, wait_s=_GATHER_WAIT_S, tick=go_on
+        )
         try:
-            whole.gather(self._units)
+            whole.gather(self._units, go_on)
         finally:
             whole.close()
 

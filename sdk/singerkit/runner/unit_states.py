@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from singerkit.runner.job import Job
@@ -33,26 +33,25 @@ def _part(entry: Any, context: Mapping[str, Any] | None) -> Any:
     return {"partitions": own} if own else None
 
 
-def gather(store: StateStore, job: Job, units: Sequence[Unit], owner: str, lease: Lease) -> None:
-    """Put the states of units into the pipeline's and forget them; ``lease`` is of the pipeline's key.
+def gather(store: StateStore, job: Job, unit: Unit, owner: str, lease: Lease) -> None:
+    """Put the state of a unit into the pipeline's and forget it; ``lease`` is of the pipeline's key.
 
     A unit that somebody runs at this moment is left alone.
 
     Errors: ``StoreError``.
     """
-    for unit in units:
-        key = unit_key(job, unit)
-        try:
-            of_unit = store.acquire(key, owner, 60)
-        except LockedError:
-            continue
-        try:
-            part, whole = store.get(key), store.get(job.state_key)
-            if part is None:
-                continue
-            state = merged(whole.state if whole else {}, part.state)
-            expected = whole.revision if whole else None
-            store.put(job.state_key, state, expected=expected, lease=lease, run=owner)
-            store.delete(key, lease=of_unit, run=owner)
-        finally:
-            store.release(of_unit)
+    key = unit_key(job, unit)
+    try:
+        of_unit = store.acquire(key, owner, 60)
+    except LockedError:
+        return
+    try:
+        part, whole = store.get(key), store.get(job.state_key)
+        if part is None:
+            return
+        state = merged(whole.state if whole else {}, part.state)
+        expected = whole.revision if whole else None
+        store.put(job.state_key, state, expected=expected, lease=lease, run=owner)
+        store.delete(key, lease=of_unit, run=owner)
+    finally:
+        store.release(of_unit)
