@@ -184,7 +184,7 @@ def test_a_share_that_waits_to_gather_keeps_its_own_lease_and_can_be_stopped(tmp
     assert (utc_now() - seen(run)).total_seconds() < 1
     share.send_signal(signal.SIGTERM)
     assert share.wait(20) == 128 + signal.SIGTERM, (tmp_path / "driver.log").read_text()
-    assert not any(key == "p" for key in store.keys())
+    assert store.get("p") is None
     store.release(whole)
     store.close()
     assert place.call("run", "p", "--shard", "0/1").returncode == 0
