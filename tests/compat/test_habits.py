@@ -308,3 +308,55 @@ def test_a_catalog_in_the_form_of_singer_sdk_says_what_is_selected_and_reads_the
         ]
     ]
     assert not [fact for fact in facts if "selected" in fact]
+
+
+def test_a_catalog_in_the_form_of_singer_sdk_stands_by_itself_and_reads_the_same():
+    whole = {"$ref": "#/definitions/part"}
+    part = {"type": "object", "properties": {"n": {"type": "integer"}, "inner": whole}}
+    record = {
+        "id": 1,
+        "part": {"n": 1, "inner": {"n": 2, "inner": {"n": 3}}},
+        "parts": [{"n": 4}],
+        "any": [{}],
+        "or": {},
+    }
+
+    properties = {
+        "id": {"$ref": "#/definitions/id", "description": "Which."},
+        "part": whole,
+        "parts": {"type": "array", "items": whole},
+        "any": True,
+        "or": {"anyOf": [whole, {"type": "null"}]},
+    }
+    definitions = {"part": part, "id": {"type": "integer"}}
+
+    class Wholes(Stream):
+        name, primary_keys = "wholes", ("id",)
+        schema = dict(type="object", definitions=definitions, properties=properties)  # noqa: C408
+
+        def get_records(self, context):
+            yield record
+
+    class TapWholes(Tap):
+        name = "tap-wholes"
+        habits = "singer-sdk"
+
+        def discover_streams(self):
+            return [Wholes(self)]
+
+    text = TapWholes().run_discovery()
+    assert "$ref" not in text
+    written = json.loads(text)["streams"][0]["schema"]["properties"]
+    found = {"type": "object", "properties": {"n": {"type": "integer"}, "inner": {}}}
+    assert written == {
+        "id": {"type": "integer", "description": "Which."},
+        "part": found,
+        "parts": {"type": "array", "items": found},
+        "any": True,
+        "or": {"anyOf": [found, {"type": "null"}]},
+    }
+    for tap in (TapWholes(), TapWholes(catalog=json.loads(text))):
+        output = bytearray()
+        assert within(20, lambda tap=tap, output=output: tap._sync(MessageWriter(output.extend), Stop())) is None
+        messages = [json.loads(line) for line in output.splitlines()]
+        assert [message["record"] for message in messages if message["type"] == "RECORD"] == [record]

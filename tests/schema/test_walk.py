@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from singerkit.schema.walk import format_of, is_nullable, items_of, properties_of, rebuild, types_of, walk
+from singerkit.schema.walk import format_of, is_nullable, items_of, properties_of, rebuild, spell_out, types_of, walk
 
 NESTED = {
     "type": "object",
@@ -117,6 +117,15 @@ def test_format_of() -> None:
     assert format_of({"oneOf": [{"format": "date"}, {"format": "time"}]}) is None
     assert format_of({"type": "string"}) is None
     assert format_of(True) is None
+
+
+def test_boolean_schemas_of_properties_are_spelt_out() -> None:
+    schema = {"properties": {"a": True, "b": {"items": {"properties": {"c": False}}}}, "additionalProperties": False}
+    assert spell_out(schema) == {
+        "properties": {"a": {}, "b": {"items": {"properties": {"c": {"not": {}}}}}},
+        "additionalProperties": False,
+    }
+    assert schema["properties"]["a"] is True
 
 
 def test_properties_and_items_are_found_in_branches() -> None:

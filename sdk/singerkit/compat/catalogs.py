@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from singerkit.types import Schema
-
 _KEYWORDS = frozenset(
     {
         "$id",
@@ -60,7 +58,9 @@ def _with_choice(element: Mapping[str, Any]) -> dict[str, Any]:
     return {**element, "metadata": {**facts, "selected": bool(facts.get("selected-by-default", True))}}
 
 
-def _known(schema: Schema) -> Schema:
+def _known(schema: Any) -> Any:
+    if not isinstance(schema, dict):  # true and false are schemas, too
+        return schema
     known = {keyword: said for keyword, said in schema.items() if keyword in _KEYWORDS and said is not None}
     if isinstance(schema.get("properties"), dict):
         known["properties"] = {name: _known(part) for name, part in schema["properties"].items()}

@@ -15,6 +15,7 @@ from singerkit.engine.spec import FULL_TABLE, INCREMENTAL, StreamSpec
 from singerkit.errors import CatalogError, ConfigurationError
 from singerkit.protocol.catalog import Catalog, CatalogEntry, Selection, selection_of
 from singerkit.records.select import prune_schema
+from singerkit.schema.walk import spell_out
 from singerkit.state.replication_key import ReplicationKeyType, replication_key_type
 from singerkit.types import Context, Schema
 
@@ -136,7 +137,7 @@ def _plan_stream(
     return StreamPlan(
         spec=spec,
         selection=selection,
-        schema=prune_schema(spec.schema, selection),
+        schema=prune_schema(spell_out(spec.schema), selection),
         key_properties=key_properties,
         replication_method=method,
         replication_key=key if method == INCREMENTAL else None,

@@ -92,6 +92,24 @@ def _rebuilt(keyword: str, value: Any, change: Callable[[Breadcrumb, Schema], Sc
     return value
 
 
+def spell_out(schema: Schema) -> Schema:
+    """Give a new schema in which that of each property is an object: ``{}`` for true, ``{"not": {}}`` for false."""
+
+    def change(_: Breadcrumb, part: Schema) -> Schema:
+        if isinstance(part.get("properties"), dict):
+            part["properties"] = {name: spelt_out(member) for name, member in part["properties"].items()}
+        return part
+
+    return rebuild(schema, change)
+
+
+def spelt_out(schema: Any) -> Any:
+    """Give the object that means the same as a boolean schema; what is none stays."""
+    if not isinstance(schema, bool):
+        return schema
+    return {} if schema else {"not": {}}
+
+
 def types_of(schema: Any) -> frozenset[str]:
     """Give the JSON types that a value may have; empty means that the schema does not say, so any.
 
