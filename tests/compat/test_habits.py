@@ -329,10 +329,11 @@ def test_a_catalog_in_the_form_of_singer_sdk_stands_by_itself_and_reads_the_same
         "or": {"anyOf": [whole, {"type": "null"}]},
     }
     definitions = {"part": part, "id": {"type": "integer"}}
+    whole_schema = {"type": "object", "definitions": definitions, "properties": properties}
 
     class Wholes(Stream):
         name, primary_keys = "wholes", ("id",)
-        schema = dict(type="object", definitions=definitions, properties=properties)  # noqa: C408
+        schema = whole_schema
 
         def get_records(self, context):
             yield record
