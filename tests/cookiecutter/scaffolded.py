@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -52,8 +53,8 @@ def run(command: str | list[str], folder: Path, **environment: str) -> str:
 
 
 def first_run(kind: str, answers: Mapping[str, str], project: Path) -> str:
-    """Give the command of the first run, without what finds the environment."""
-    return next_commands(kind, answers, project, has_uv=False)[1]
+    """Give the command of the first run, as it is printed where our Python is not the one of the shell."""
+    return next_commands(kind, answers, project, python=shlex.quote(sys.executable))[0]
 
 
 def lint(projects: Iterable[Path]) -> None:

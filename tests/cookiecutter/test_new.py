@@ -135,15 +135,32 @@ def test_their_tests_pass(sample):
     assert " passed" in scaffolded.run_tests(sample.values(), few)
 
 
-@pytest.mark.parametrize("name", ["rest", "graphql", "sql", "files", "other"])
-def test_taps_run_to_a_target(sample, name):
-    project, (kind, answers) = sample[name], SAMPLE[name]
-    command = scaffolded.first_run(kind, answers, project)
-    python = f"'{sys.executable}'"
-    tools = f'tap-{name}() {{ {python} -m tap_{name} "$@"; }}; singerkit() {{ {python} -m singerkit "$@"; }}; '
-    said = scaffolded.run(tools + command, project)
-    assert list(scaffolded.stored(project))
+@pytest.mark.parametrize("name", SAMPLE)
+def test_the_first_command_gives_records_without_an_installation(sample, name, tmp_path):
+    kind, answers = SAMPLE[name]
+    said = scaffolded.run(f"({scaffolded.first_run(kind, answers, sample[name])}) 2>&1", tmp_path)
+    if kind == "tap":
+        assert list(scaffolded.stored(sample[name]))
     assert '"bookmarks"' in said
+
+
+@pytest.mark.parametrize("found", ["ours", "another"])
+def test_without_uv_the_first_run_is_the_first_of_three_commands(tmp_path, found):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to(sys.executable)
+    python = str(tmp_path / "bin/python") if found == "ours" else sys.executable
+    said = scaffolded.run(
+        [python, "-m", "singerkit", "new", "tap", "--name", "shop", "--no-input"],
+        tmp_path,
+        PATH=str(tmp_path / "bin"),
+        PYTHONPATH=os.pathsep.join(sys.path),
+    )
+    called, singerkit = ("python", "singerkit") if found == "ours" else (python, f"{python} -m singerkit")
+    assert re.findall("^  (.*)$", said, re.MULTILINE) == [
+        f"cd tap-shop && {called} -m tap_shop --replay recordings | {singerkit} target-jsonl",
+        f"{called} -m pytest",
+        f"{called} -m pip install --editable .",
+    ]
 
 
 def test_singer_toml_runs_the_demo(sample, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 _TAP_OPTIONS = {
     "rest": " --replay recordings",
@@ -15,20 +16,39 @@ _TAP_OPTIONS = {
 }
 
 
-def next_commands(kind: str, answers: Mapping[str, str], project: Path, *, has_uv: bool) -> list[str]:
-    """Give three commands: into the project (and, without uv, its installation), a first run, its tests."""
-    prefix = "uv run " if has_uv else ""
-    enter = f"cd {shlex.quote(str(project))}"
-    if not has_uv:
-        enter += " && python -m pip install --editable . 'singerkit[testing]'"
-    test = "uv run pytest" if has_uv else "python -m pytest"
-    return [enter, _first_run(kind, answers, project.name, prefix), test]
+class _Programs(NamedTuple):
+    """How a project's own program, a script of its tests, and singerkit are called in its folder."""
+
+    own: str
+    script: str
+    singerkit: str
 
 
-def _first_run(kind: str, answers: Mapping[str, str], command: str, prefix: str) -> str:
+def next_commands(kind: str, answers: Mapping[str, str], project: Path, *, python: str | None) -> list[str]:
+    """Give the commands: into the project and its first run; its tests; without uv its installation, too.
+
+    ``python`` is what a shell calls a Python that has singerkit. It needs no installation for the first two: what
+    makes a project has what the project needs. ``None`` where uv makes an environment for the project.
+    """
+    programs, rest = _by_uv(project.name) if python is None else _by_python(project.name, python)
+    return [f"cd {shlex.quote(str(project))} && {_first_run(kind, answers, programs)}", *rest]
+
+
+def _by_uv(name: str) -> tuple[_Programs, list[str]]:
+    return _Programs(f"uv run {name}", "uv run python", "uv run singerkit"), ["uv run pytest"]
+
+
+def _by_python(name: str, python: str) -> tuple[_Programs, list[str]]:
+    # By a path where the shell would find another Python: then it finds no singerkit, or another one, too.
+    singerkit = "singerkit" if python == "python" else f"{python} -m singerkit"
+    programs = _Programs(f"{python} -m {name.replace('-', '_')}", f"PYTHONPATH=. {python}", singerkit)
+    return programs, [f"{python} -m pytest", f"{python} -m pip install --editable ."]
+
+
+def _first_run(kind: str, answers: Mapping[str, str], programs: _Programs) -> str:
     source = answers.get("source", "")
     if kind == "tap":
-        return f"{prefix}{command}{_TAP_OPTIONS[source]} | {prefix}singerkit target-jsonl"
+        return f"{programs.own}{_TAP_OPTIONS[source]} | {programs.singerkit} target-jsonl"
     if kind == "target" and source == "rest":
-        return f"{prefix}python tests/test_target.py < demo/messages.jsonl"
-    return f"{prefix}{command} --config demo/config.json < demo/messages.jsonl"
+        return f"{programs.script} tests/test_target.py < demo/messages.jsonl"
+    return f"{programs.own} --config demo/config.json < demo/messages.jsonl"

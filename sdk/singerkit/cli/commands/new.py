@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from functools import partial
@@ -90,8 +91,15 @@ def _make_from_document(template: Template, given: dict[str, str], document: str
 def _say_how_to_go_on(kind: str, answers: dict[str, str], project: Path) -> None:
     from singerkit.scaffold.next_commands import next_commands
 
-    commands = next_commands(kind, answers, project, has_uv=shutil.which("uv") is not None)
+    commands = next_commands(kind, answers, project, python=None if shutil.which("uv") else _python())
     write_stdout("\n".join([f"Made {project}. Next:", "", *(f"  {command}" for command in commands)]))
+
+
+def _python() -> str:
+    """Give what a shell calls the Python that runs us, which has singerkit."""
+    found = shutil.which("python")
+    is_ours = found is not None and Path(found).parent == Path(sys.executable).parent
+    return "python" if is_ours else shlex.quote(sys.executable)
 
 
 def _default_of(question: Question) -> str:
