@@ -13,13 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from killing import processes_with
 from plain_programs import TAP, TARGET
 
 from singerkit.clock import utc_now
 from singerkit.runner.job import Job, Limits, Program, Retention
 from singerkit.runner.keeper import Keeper
 from singerkit.runner.running import as_known
-from singerkit.runner.store.base import ConflictError, LockedError, RunRecord, StoreAwayError, StoreError
+from singerkit.runner.store.base import ConflictError, FencedError, LockedError, RunRecord, StoreAwayError, StoreError
 from singerkit.runner.units import Unit, unit_job
 
 PROGRAM = Program(name="x", argv=("x",))
@@ -413,6 +414,22 @@ def test_a_step_that_is_to_end_is_told_once_and_can_clean_up(bench):
     step = f"trap 'sleep 0.3 && echo cleaned; exit 0' TERM; touch {begun}; sleep 30 & wait"
     bench.run(after=(step,), limits=Limits(grace_s=20))
     assert ("after", "cleaned") in bench.shown.lines
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes below /proc")
+def test_a_step_is_not_left_behind_when_the_lease_is_lost(bench, monkeypatch):
+    monkeypatch.setenv("SINGERKIT_LEASE_SECONDS", "1")
+    begun = bench.folder / "begun"
+
+    def take():
+        while not begun.exists():
+            time.sleep(0.01)
+        bench.store.acquire("p", "another", 60, force=True)
+
+    threading.Thread(target=take).start()
+    with pytest.raises(FencedError):
+        bench.run(after=(f"trap '' TERM; touch {begun}; while true; do sleep 0.1; done",))
+    assert not processes_with(str(begun))
 
 
 def test_old_runs_and_revisions_of_units_are_forgotten_too(bench):

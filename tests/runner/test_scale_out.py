@@ -12,6 +12,7 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -361,6 +362,38 @@ def test_a_unit_whose_store_went_away_is_tried_again(tmp_path, bench, monkeypatc
     else:
         assert "parts:" in record.failure
         assert "it came no further" in record.failure
+
+
+def test_steps_after_units_know_the_run_and_show_no_secret(tmp_path, bench):
+    place = Place(tmp_path)
+    facts = tmp_path / "facts"
+    project = load_project(tmp_path / "singer.toml")
+    job = project.job("p")
+    job = replace(
+        job,
+        tap=replace(job.tap, secrets=frozenset({"hush-hush"})),
+        after=(f"env | grep ^SINGERKIT_ > {facts}", "echo hush-hush; exit 3"),
+    )
+    units = plan_units(job, tmp_path)
+    store = open_store(project.state_url)
+    where = Where(str(tmp_path / "singer.toml"), None, project.state_url)
+    with ThreadPoolExecutor(2) as executor:
+        workers = Workers(executor, lambda: 2, lambda function: function(), lambda error: False)
+        record = ScaleOut(job, units, where, store, bench.shown)(workers, lambda unit: bench.shown)
+    revision = store.get("p").revision
+    store.close()
+    assert set(facts.read_text().splitlines()) >= {
+        f"SINGERKIT_RUN_ID={record.id}",
+        "SINGERKIT_PIPELINE=p",
+        "SINGERKIT_STATUS=success",
+        "SINGERKIT_RECORDS=60",
+        "SINGERKIT_STREAMS=parts,plain",
+        f"SINGERKIT_STATE_REVISION={revision}",
+    }
+    assert (record.status, record.exit_code) == ("after_failed", 1)
+    assert "`echo ***; exit 3` that follows failed (exit code 3)" in record.failure
+    assert [line for program, line in bench.shown.lines if program == "after"][1:] == ["$ echo ***; exit 3", "***"]
+    place.is_complete()
 
 
 def test_units_that_no_worker_can_take_are_told_and_can_be_cancelled(tmp_path):

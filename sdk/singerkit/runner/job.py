@@ -92,3 +92,8 @@ class Job:
     schedule: str | None = None
     stale_after_s: float | None = None
     state_in_target: bool = False
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Give the texts that no output may show, of all programs."""
+        return frozenset().union(*(program.secrets for program in (self.tap, *self.mappers, self.target)))

@@ -26,7 +26,7 @@ def prepare(job: Job, folder: Path) -> None:
     if overwrites(job):
         return
     with PrivateFolder(folder) as files:
-        redactor = Redactor(job.tap.secrets | job.target.secrets)
+        redactor = Redactor(job.secrets)
         messages = _schemas(job, files)
         if not messages:
             return

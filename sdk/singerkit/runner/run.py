@@ -17,7 +17,7 @@ from typing import Any
 from singerkit.clock import monotonic, utc_now
 from singerkit.config.problems import suggestion
 from singerkit.errors import ConfigurationError, DiscoveryError, SingerKitError, SyncError
-from singerkit.runner.after import run_steps
+from singerkit.runner.after import facts_for_steps, follow
 from singerkit.runner.catalogs import catalog_for
 from singerkit.runner.job import Job
 from singerkit.runner.keeper import Keeper
@@ -29,7 +29,7 @@ from singerkit.runner.signals import rest, signals_into
 from singerkit.runner.states import bookmarks_of, names_streams, without_streams
 from singerkit.runner.store.base import RunRecord, State, StateStore
 from singerkit.runner.supervise.attempt import Ending, attempt
-from singerkit.runner.supervise.children import Command, describe_code
+from singerkit.runner.supervise.children import Command
 from singerkit.runner.supervise.outcome import RETRYABLE, Status, exit_code_of
 from singerkit.runner.target_states import MIRRORS, kept_by, state_of_before, telling_its_target
 from singerkit.telemetry.redact import Redactor
@@ -63,8 +63,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """Prepare what the parts share."""
-        programs = [self.job.tap, *self.job.mappers, self.job.target]
-        self._redactor = Redactor(value for program in programs for value in program.secrets)
+        self._redactor = Redactor(self.job.secrets)
         self._signals: SimpleQueue[int] = SimpleQueue()
 
     def __call__(self) -> RunRecord:
@@ -237,34 +236,17 @@ class Run:
     # After the load -------------------------------------------------------------------------------------------------
 
     def _after(self, ending: Ending, keeper: Keeper) -> Ending:
-        failed = run_steps(
-            self.job.after,
-            facts=self._facts_for_steps(ending, keeper),
-            folder=self.job.folder,
-            show=lambda line: self.listener.log("after", self._redactor.redact(line)),
+        failed = follow(
+            self.job,
+            facts=facts_for_steps(self.id, self.job.name, ending.progress.sent.records, keeper.stored),
+            log=self.listener.log,
+            redactor=self._redactor,
             signals=self._signals,
             tick=keeper.keep_lease,
-            grace_s=self.job.limits.grace_s,
         )
         if failed is None:
             return ending
-        step, code = failed
-        if not self._signals.empty():
-            failure = self._redactor.redact(f"The data were loaded; the step `{step}` that follows was stopped.")
-            return replace(ending, status=Status.CANCELLED, signal=self._signals.get(), failure=failure)
-        failure = f"The data were loaded; the step `{step}` that follows failed ({describe_code(code)})."
-        return replace(ending, status=Status.AFTER_FAILED, failure=self._redactor.redact(failure))
-
-    def _facts_for_steps(self, ending: Ending, keeper: Keeper) -> dict[str, str]:
-        records = ending.progress.sent.records
-        return {
-            "SINGERKIT_RUN_ID": self.id,
-            "SINGERKIT_PIPELINE": self.job.name,
-            "SINGERKIT_STATUS": str(ending.status),
-            "SINGERKIT_RECORDS": str(sum(records.values())),
-            "SINGERKIT_STREAMS": ",".join(sorted(records)),
-            "SINGERKIT_STATE_REVISION": str(keeper.stored.revision if keeper.stored else ""),
-        }
+        return replace(ending, status=failed.status, failure=failed.failure, signal=failed.signal)
 
 
 def _facts_of(ending: Ending) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 from singerkit.clock import monotonic, utc_now
 from singerkit.digests import digest_of
 from singerkit.errors import ConfigurationError, SingerKitError
-from singerkit.runner.after import run_steps
+from singerkit.runner.after import Failed, facts_for_steps, follow
 from singerkit.runner.executors import Workers
 from singerkit.runner.job import Job
 from singerkit.runner.keeper import Keeper, lease_seconds
@@ -31,6 +31,7 @@ from singerkit.runner.store.base import FencedError, LockedError, RunRecord, Sta
 from singerkit.runner.supervise.outcome import Status, exit_code_of
 from singerkit.runner.unit_runs import Where, run_unit, stop_units
 from singerkit.runner.units import KEY_MARK, Unit, unit_key
+from singerkit.telemetry.redact import Redactor
 
 #: How many workers a unit may lose, one after the other, without coming any further.
 _LOST_WORKERS = 5
@@ -79,6 +80,7 @@ class ScaleOut:
         self._where = where
         self._store = store
         self._listener = listener
+        self._redactor = Redactor(job.secrets)
         self._wait_s = wait_s
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._stops: list[int] = []
@@ -256,30 +258,29 @@ class ScaleOut:
         elif failed:
             status = next((Status(run.status) for run in self._records.values() if run.status != "success"), status)
         failure = _failure(failed, len(self._units)) if failed else None
-        if status is Status.SUCCESS and (step := self._after(keeper)):
-            status, failure = Status.AFTER_FAILED, f"All units were loaded; the step `{step[0]}` that follows failed."
-            if not self._signals.empty():
-                self._stops.append(self._signals.get())
-                status = Status.CANCELLED
+        streams = _sum(self._records.values())
+        if status is Status.SUCCESS and (step := self._after(streams, keeper)):
+            status, failure = step.status, step.failure
+            self._stops += [] if step.signal is None else [step.signal]
         return replace(
             record,
             ended=utc_now(),
             status=str(status),
             exit_code=exit_code_of(status, next(iter(self._stops), signal.SIGTERM)),
-            streams=_sum(self._records.values()),
+            streams=streams,
             revision_after=keeper.stored.revision if keeper.stored else None,
-            failure=failure,
+            failure=failure and self._redactor.redact(failure),
         )
 
-    def _after(self, keeper: Keeper) -> tuple[str, int] | None:
-        return run_steps(
-            self._job.after,
-            facts={"SINGERKIT_PIPELINE": self._job.name, "SINGERKIT_RUN_ID": keeper.run},
-            folder=self._job.folder,
-            show=lambda line: self._listener.log("after", line),
+    def _after(self, streams: Mapping[str, Mapping[str, int]], keeper: Keeper) -> Failed | None:
+        records = {stream: counts["records"] for stream, counts in streams.items()}
+        return follow(
+            self._job,
+            facts=facts_for_steps(keeper.run, self._job.name, records, keeper.stored),
+            log=self._listener.log,
+            redactor=self._redactor,
             signals=self._signals,
             tick=keeper.keep_lease,
-            grace_s=self._job.limits.grace_s,
         )
 
 

@@ -20,7 +20,7 @@ from singerkit.runner.job import CatalogRules, Job, Retention
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import command_of
 from singerkit.runner.supervise.children import Command
-from singerkit.telemetry.redact import Redactor
+from singerkit.telemetry.redact import Redactor, escape_controls
 
 MAX_BYTES = 2_000
 #: A pipeline may have hundreds of units, and its own history tells the longer past.
@@ -158,17 +158,19 @@ def unit_key(job: Job, unit: Unit) -> str:
 
 
 def _told_by_tap(job: Job, tap: Command, files: PrivateFolder) -> Iterator[Unit]:
-    catalog = catalog_for(job, tap, files, Redactor(job.tap.secrets))
+    redactor = Redactor(job.tap.secrets)
+    catalog = catalog_for(job, tap, files, redactor)
     options = [job.tap.catalog_option, str(catalog)] if catalog else []
     answer = ask(tap, [*options, "--units"])
     if answer.code:
-        raise DiscoveryError(f"{tap.name} could not say its units {answer.failure(Redactor(job.tap.secrets))}")
+        raise DiscoveryError(f"{tap.name} could not say its units {answer.failure(redactor)}")
     for line in answer.output.decode("utf-8", "replace").splitlines():
         try:
             said = json.loads(line)
             yield Unit(job.name, said["stream"], tuple(said["streams"]), said.get("context"), by_tap=True)
         except (ValueError, KeyError, TypeError):
-            raise DiscoveryError(f"{tap.name} said something else than units: {line[:80]}") from None
+            said = escape_controls(redactor.redact(line)[:80])
+            raise DiscoveryError(f"{tap.name} said something else than units: {said}") from None
 
 
 def _selected(catalog: Mapping[str, Any]) -> Iterator[str]:
