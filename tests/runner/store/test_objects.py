@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import threading
 
 import pytest
+from pytest_httpserver import HTTPServer
 
-from singerkit.runner.store.base import ConflictError, RunRecord, StoreError
+from singerkit.runner.store import bucket as bucket_module
+from singerkit.runner.store.base import ConflictError, RunRecord, StoreAwayError, StoreError
 from singerkit.runner.store.folder import Folder
 from singerkit.runner.store.objects import ObjectStore
 from singerkit.runner.store.open import open_store
@@ -80,6 +83,42 @@ def test_a_bucket_that_is_not_there_is_an_error(bucket):
     with pytest.raises(StoreError, match="s3://none/x can't list") as caught:
         open_store(bucket.replace("states/PREFIX", "none/x"))
     assert "C4NARY" not in str(caught.value)
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """Give a function that gives the URL of a bucket behind a server that answers everything with one status."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "C4NARY-id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "C4NARY-secret")
+    monkeypatch.setitem(bucket_module._RETRIES, "max_retries", 1)
+    servers = []
+
+    def answering(status):
+        server = HTTPServer()
+        servers.append(server)
+        server.start()
+        server.expect_request(re.compile(".*")).respond_with_data("no", status=status)
+        return f"s3://states/x?endpoint={server.url_for('')}&region=us-east-1&allow_http=true"
+
+    yield answering
+    for server in servers:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(500, 1), (503, 1), (429, 1), (408, 1), (400, 2), (401, 2), (403, 2), (404, 2)]
+)
+def test_a_service_that_fails_is_told_from_one_that_refuses(answering, status, code):
+    with pytest.raises(StoreError) as caught:
+        open_store(answering(status))
+    assert (caught.value.exit_code, isinstance(caught.value, StoreAwayError)) == (code, code == 1)
+    assert "C4NARY" not in str(caught.value)
+
+
+def test_a_service_that_does_not_answer_is_away(answering):
+    with pytest.raises(StoreAwayError) as caught:
+        open_store("s3://states/x?endpoint=http://127.0.0.1:1&region=us-east-1&allow_http=true")
+    assert caught.value.exit_code == 1
 
 
 class Forgetful(Folder):

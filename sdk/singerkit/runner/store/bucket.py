@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -10,12 +11,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from singerkit.errors import ConfigurationError
 from singerkit.files.storage import open_store
-from singerkit.runner.store.base import StoreError
+from singerkit.runner.store.base import StoreAwayError, StoreError
 from singerkit.runner.store.places import Changed, Place
 from singerkit.telemetry.redact import redactor
 
 #: A store that does not answer is given up after this, and not after minutes: a run's lease would be lost meanwhile.
 _RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
+#: A status of HTTP by which a service says that asking again does not help: not one that has timed out, or is busy.
+_REFUSED = re.compile(r"status code: 4(?!08|29)\d\d")
 _SECRET_WORDS = ("key", "secret", "token", "password", "signature", "sas")
 
 
@@ -97,10 +100,17 @@ class Bucket(Place):
         try:
             yield
         except (BaseError, OSError) as error:
-            reason = redactor.redact(str(error).partition("\n")[0])[:300]
-            raise StoreError(
-                f"the state store {self._place} can't {action}: {type(error).__name__}: {reason}"
-            ) from None
+            first_line = str(error).partition("\n")[0]
+            kind = StoreAwayError if _is_away(error, first_line) else StoreError
+            reason = redactor.redact(first_line)[:300]
+            raise kind(f"the state store {self._place} can't {action}: {type(error).__name__}: {reason}") from None
+
+
+def _is_away(error: Exception, first_line: str) -> bool:
+    """Tell a service that does not answer, or fails by itself, from one that says what is wrong."""
+    from obstore.exceptions import GenericError
+
+    return isinstance(error, (GenericError, OSError)) and not _REFUSED.search(first_line)
 
 
 def _version(meta: Any) -> dict[str, str]:
