@@ -183,6 +183,14 @@ def test_a_key_of_its_own_type_merges_by_value(place):
     assert names(place) == [("1", "c"), ("x", "b")]
 
 
+def test_a_key_of_texts_is_the_same_column_in_every_run(place):
+    properties = {"id": {"type": "string"}, "name": {"type": "string"}}
+    load(place, [{"id": "a", "name": "1"}, {"id": "b", "name": "1"}], properties=properties)
+    load(place, [{"id": "b", "name": "2"}], properties=properties)
+    load(place, [{"id": "c", "name": "3"}], properties=properties, load_method="append-only")
+    assert names(place) == [("a", "1"), ("b", "2"), ("c", "3")]
+
+
 def test_a_key_that_gets_longer_tells_more_rows_apart(place):
     load(place, [record(1), record(2)], sink_class=SQLSink, load_method="upsert")
     longer = {"sink_class": SQLSink, "keys": ("id", "name"), "load_method": "upsert"}
@@ -190,6 +198,27 @@ def test_a_key_that_gets_longer_tells_more_rows_apart(place):
     load(place, [record(1, "b"), record(2)], **longer)
     assert sorted(names(place)) == [(1, "a"), (1, "b"), (2, "a")]
     assert place.tables() == ["people"]
+
+
+def test_a_key_that_gets_longer_is_changed_where_the_author_allows_it(postgresql):
+    class Altering(HookSink):
+        connector_class = type("Altering", (Connector,), {"allow_column_alter": True})
+
+    load(postgresql, [record(1), record(2)])
+    for _ in range(2):
+        load(postgresql, [record(1, "b"), record(2)], keys=("id", "name"), sink_class=Altering)
+    assert sorted(names(postgresql)) == [(1, "a"), (1, "b"), (2, "a")]
+    load(postgresql, [record(1, "c")])
+    assert sorted(names(postgresql)) == [(1, "c"), (1, "c"), (2, "a")]
+
+
+def test_a_key_that_gets_longer_is_refused_before_a_row_is(place):
+    load(place, [record(1)])
+    with pytest.raises(DataError, match=r"the table \(id\) .* the stream \(id, name\).* change it yourself"):
+        load(place, [record(1, "b")], keys=("id", "name"))
+    load(place, [record(2)], stream="others", keys=("id", "name"))
+    load(place, [record(2, "b")], stream="others")
+    assert (names(place), [row["name"] for row in place.rows("others")]) == ([(1, "a")], ["b"])
 
 
 def test_a_key_is_not_changed_by_a_copy_that_would_lose_an_index(sqlite):

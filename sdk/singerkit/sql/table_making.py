@@ -7,6 +7,7 @@ The order in which a sink that loads through these hooks calls them::
       prepare_column(full_table_name, ...)      each property, where the table is there already
         _create_empty_column                    > get_column_add_ddl
         _adapt_column_type                      > _get_column_type > merge_sql_types > get_column_alter_ddl
+    _adapt_key(full_table_name, ...)            where the sink merges rows by key
 
 They change the database at once, each in a transaction of its own. A sink calls them only where one is overridden: see
 :mod:`singerkit.sinks.hook_loading`.
@@ -15,6 +16,7 @@ They change the database at once, each in a transaction of its own. A sink calls
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -119,8 +121,10 @@ class TableMaking(TableLookup):
                 as_temp_table=as_temp_table,
             )
             return
+        keys = {*primary_keys, *self._key_of(full_table_name)[0]}
         for name, property_schema in schema["properties"].items():
-            self.prepare_column(full_table_name, name, self.to_sql_type(property_schema))
+            sql_type = self.to_sql_type(property_schema)
+            self.prepare_column(full_table_name, name, _indexable(sql_type) if name in keys else sql_type)
 
     def create_empty_table(
         self,
@@ -143,14 +147,15 @@ class TableMaking(TableLookup):
         _, schema_name, table_name = self.parse_full_table_name(full_table_name)
         keys = list(primary_keys or ())
         metadata: MetaData = sqlalchemy.MetaData()
+        types = {name: self.to_sql_type(property_schema) for name, property_schema in schema["properties"].items()}
         columns = [
             sqlalchemy.Column(
                 name,
-                _indexable(self.to_sql_type(property_schema)) if name in keys else self.to_sql_type(property_schema),
+                _indexable(sql_type) if name in keys else sql_type,
                 primary_key=name in keys,
                 autoincrement=False,
             )
-            for name, property_schema in schema["properties"].items()
+            for name, sql_type in types.items()
         ]
         prefixes = ["TEMPORARY"] if as_temp_table else []
         table = sqlalchemy.Table(table_name, metadata, *columns, schema=schema_name, prefixes=prefixes)
@@ -226,6 +231,38 @@ class TableMaking(TableLookup):
             )
         self._change(self.get_column_alter_ddl(table_name=full_table_name, column_name=column_name, column_type=merged))
 
+    def _adapt_key(self, full_table_name: TableName, primary_keys: Sequence[str], schema: Schema) -> None:
+        """Drop the key of a table where it does not let rows be that differ in the stream's key.
+
+        Errors: ``DataError`` where ``allow_column_alter`` is False, or the key has no name by which to drop it.
+        """
+        existing, name = self._key_of(full_table_name)
+        if not existing or set(existing) >= set(primary_keys) or not set(existing) <= set(schema["properties"]):
+            return
+        if not self.allow_column_alter or not name:
+            why = "this database has no name for it" if self.allow_column_alter else "allow_column_alter is False"
+            raise DataError(
+                f"the key of the table ({', '.join(existing)}) has to give way to that of the stream "
+                f"({', '.join(primary_keys)}), and {why}: change it yourself"
+            )
+        self._change(
+            _ddl(
+                "ALTER TABLE %(table)s DROP CONSTRAINT %(name)s",
+                table=full_table_name,
+                name=quoted_part(self._dialect, name),
+            )
+        )
+
+    def _key_of(self, full_table_name: TableName) -> tuple[Sequence[str], str | None]:
+        """Give the columns of a table's key, and the key's name where it has one."""
+        import sqlalchemy
+
+        _, schema, table = self.parse_full_table_name(full_table_name)
+        with suppress(NotImplementedError):  # databases without keys
+            found = sqlalchemy.inspect(self._engine).get_pk_constraint(table, schema)
+            return found["constrained_columns"], found.get("name")
+        return (), None
+
     def get_column_add_ddl(self, table_name: TableName, column_name: str, column_type: TypeEngine[Any]) -> Executable:
         """Give the statement that adds a column."""
         return _ddl(
@@ -286,7 +323,7 @@ TABLE_HOOKS: tuple[str, ...] = tuple(
     name
     for name in (*vars(TableLookup), *vars(TableMaking))
     if not name.startswith(("__", "allow_"))
-    and name not in {"_change", "_as_table", "_written", "quote", "get_table", "remove_table"}
+    and name not in {"_change", "_as_table", "_written", "quote", "get_table", "remove_table", "_key_of"}
 )
 
 
