@@ -90,7 +90,7 @@ class Tap(Plugin):
         self.input_catalog = Catalog.from_dict(document) if type(document) is dict else document
         self.bookmarks = Bookmarks(_read(state, "state"))
         if self.habits == "singer-sdk":
-            _ = self.streams
+            _ = self._discovered
 
     @classmethod
     def replaying(cls, folder: str | Path) -> AbstractContextManager[None]:
@@ -103,6 +103,10 @@ class Tap(Plugin):
         """Give every stream that the source has."""
         raise NotImplementedError(f"{type(self).__name__} has to define discover_streams")
 
+    @cached_property
+    def _discovered(self) -> list[Stream]:
+        return sorted(self.discover_streams(), key=lambda stream: stream.name)
+
     # What an author reads
 
     @cached_property
@@ -112,7 +116,7 @@ class Tap(Plugin):
         Errors: ``DiscoveryError`` when two streams have one name or the source can't be asked.
         """
         streams: dict[str, Stream] = {}
-        for stream in sorted(self.discover_streams(), key=lambda stream: stream.name):
+        for stream in self._discovered:
             if stream.tap_stream_id in streams:
                 raise DiscoveryError(f"two streams are called '{stream.name}'")
             streams[stream.tap_stream_id] = stream
