@@ -100,12 +100,10 @@ class HookLoading:
             if policy != EVOLVE and connector.table_exists(full_table_name=sink.full_table_name):
                 self._leave_out_missing(policy)
                 return
-            schema = sink.conform_schema(sink.schema)
-            connector.prepare_table(
-                full_table_name=sink.full_table_name, schema=schema, primary_keys=self._keys(), as_temp_table=False
-            )
+            table, schema, keys = sink.full_table_name, sink.conform_schema(sink.schema), self._keys()
+            connector.prepare_table(full_table_name=table, schema=schema, primary_keys=keys, as_temp_table=False)
             if self._merges:
-                connector._adapt_key(sink.full_table_name, self._keys(), schema)
+                connector._adapt_key(table, keys, schema)
 
     def _keys(self) -> Sequence[str]:
         """Give the table's key: none where records with the same key are to be rows of their own."""
