@@ -181,9 +181,24 @@ def test_definitions_from_a_file(tap, tmp_path):
     (tmp_path / "files.json").write_text(json.dumps([{"entity": "b", "path": str(path), "keys": ["id"]}]))
     found = messages(tap, files=None, csv_files_definition=str(tmp_path / "files.json"))
     assert found[0]["stream"] == "b"
-    for bad in ("nope", '[{"entity": "b"}]', "{}"):
+    for bad in ("nope", '[{"entity": "b"}]', "{}", "null", "[]"):
         (tmp_path / "files.json").write_text(bad)
         assert tap.run(files=None, csv_files_definition=str(tmp_path / "files.json")).code == 2
+
+
+def test_what_is_misspelt_in_an_entry_is_named(tap, tmp_path):
+    path = tap.write("id\n1\n")
+    misspelt = [{"entity": "a", "path": str(path), "kyes": ["id"], "delimeter": ";", "zz": 1}]
+    (tmp_path / "files.json").write_text(json.dumps(misspelt))
+    for settings in ({"files": misspelt}, {"files": None, "csv_files_definition": str(tmp_path / "files.json")}):
+        ended = tap.run(**settings)
+        assert (ended.code, ended.out) == (2, "")
+        for line in (
+            "files[0].kyes: is not a known setting; did you mean 'keys'?",
+            "files[0].delimeter: is not a known setting; did you mean 'delimiter'?",
+            "files[0].zz: is not a known setting\n",
+        ):
+            assert line in ended.err
 
 
 @pytest.mark.parametrize(

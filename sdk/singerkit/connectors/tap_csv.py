@@ -16,9 +16,10 @@ from typing import Any
 
 from singerkit import Stream, Tap
 from singerkit import typing as th
+from singerkit.config.problems import config_problems
 from singerkit.connectors.csv_source import Row, Source
 from singerkit.connectors.csv_types import TEXT, ColumnType, infer
-from singerkit.errors import ConfigurationError
+from singerkit.errors import ConfigurationError, ConfigValidationError
 
 SOURCE_FILE, SOURCE_MTIME, SOURCE_LINE = "_sdc_source_file", "_sdc_source_file_mtime", "_sdc_source_lineno"
 
@@ -159,6 +160,7 @@ class TapCSV(Tap):
                         "skipinitialspace", th.BooleanType, description="Whether a space after a delimiter counts."
                     ),
                     th.Property("strict", th.BooleanType, description="Whether bad CSV is an error."),
+                    additional_properties=False,
                 )
             ),
             title="Files",
@@ -207,9 +209,8 @@ class TapCSV(Tap):
             raise ConfigurationError(f"csv_files_definition: '{path}' can't be read: {error.strerror}") from None
         except (JSONDecodeError, UnicodeDecodeError):
             raise ConfigurationError(f"csv_files_definition: '{path}' is not JSON") from None
-        for number, entry in enumerate(definitions if isinstance(definitions, list) else [None]):
-            if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in ("entity", "path")):
-                raise ConfigurationError(
-                    f"csv_files_definition: '{path}': entry {number} needs an 'entity' and a 'path'"
-                )
-        return list(definitions)
+        if problems := config_problems({"files": definitions}, self.config_jsonschema):
+            raise ConfigValidationError(
+                f"csv_files_definition: '{path}' is not what 'files' could be:", errors=problems
+            )
+        return list(definitions or ())
