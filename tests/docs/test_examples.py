@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,11 @@ def test_the_readme_works_as_written(readme, api_url):
     assert found.stdout == "(3000, 3000)\n"
     counts = re.findall(r'"record_count","value":(\d+)', done.stderr)
     assert all(int(count) < 3000 for count in counts), "the second run reads only what is new"
+
+
+def test_the_readme_names_each_extra():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("| for | extras |")[2].partition("\n\n")[0]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = [name for name in re.findall("`([a-z]+)`", table) if name != "singerkit"]
+    assert sorted(named) == sorted(project["optional-dependencies"])
