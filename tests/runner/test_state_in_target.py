@@ -75,7 +75,7 @@ class Place:
         return subprocess.Popen(
             [sys.executable, "-m", "singerkit", *words],
             cwd=self.folder,
-            env={**os.environ, "SINGERKIT_LEASE_SECONDS": "2"},
+            env={**os.environ, "SINGERKIT_LEASE_SECONDS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
