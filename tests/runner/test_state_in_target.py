@@ -87,13 +87,13 @@ class Place:
         said = process.communicate(timeout=120)[1]
         return process.returncode, said
 
+    def open_store(self):
+        return open_store(f"sqlite:///{self.folder / '.singerkit' / 'state.db'}")
+
     @property
     def state(self):
-        store = open_store(f"sqlite:///{self.folder / '.singerkit' / 'state.db'}")
-        try:
+        with closing(self.open_store()) as store:
             stored = store.get("p")
-        finally:
-            store.close()
         return stored and stored.state
 
     @property
@@ -170,6 +170,28 @@ def test_a_target_that_has_lost_its_state_is_an_error_until_somebody_decides(pla
     place.start("state", "clear", "p").communicate(timeout=60)
     assert place.run()[0] == 0
     assert place.ids == upto(22)
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_a_state_whose_run_is_forgotten_may_be_a_mirror_so_somebody_decides(place, mirrored):
+    place.pipeline = {"state_in": "target"} if mirrored else {}
+    assert place.run()[0] == 0
+    assert place.run()[0] == 0  # brings nothing new, so the state is still the first run's
+    (place.folder / "out.db").unlink()
+    with closing(place.open_store()) as store:
+        writer = store.get("p").run
+        assert store.prune_runs("p", 1) == 1
+        assert store.run(writer) is None
+    place.pipeline = {"state_in": "target"}
+    place.tap_config["rows"] = 22
+    code, said = place.run()
+    assert code == 2
+    assert f"the run that stored revision 1 ({writer}) is forgotten" in said
+    assert "singerkit state clear p" in said
+    assert place.ids == []
+    place.start("state", "restore", "p", "1").communicate(timeout=60)
+    assert place.run()[0] == 0
+    assert (place.ids, place.state) == ([21, 22], state(22))
 
 
 def test_a_lost_state_can_be_restored_to_go_on_from(place):

@@ -342,3 +342,22 @@ def test_paths_are_taken_from_the_folder_of_the_file(project, tmp_path, monkeypa
     monkeypatch.chdir(elsewhere)
     job = load_project(Path("../singer.toml")).job("p")
     assert job.catalog.resolve() == tmp_path / "catalog.json"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("", (1_000, 500)), ("keep_runs = 3", (3, 500)), ("keep_runs = 0\nkeep_revisions = 7", (0, 7))],
+)
+def test_how_much_of_the_past_is_kept_is_said_once_for_all_pipelines(tmp_path, said, kept):
+    (tmp_path / "singer.toml").write_text(
+        f'[state]\n{said}\n[taps.a]\ncommand = "true"\n[targets.b]\ncommand = "true"\n'
+        '[pipelines.p]\ntap = "a"\ntarget = "b"\n'
+    )
+    retention = load_project(tmp_path / "singer.toml").job("p").retention
+    assert (retention.runs, retention.revisions) == kept
+
+
+def test_a_past_of_less_than_nothing_is_refused(tmp_path):
+    (tmp_path / "singer.toml").write_text("[state]\nkeep_runs = -1\n")
+    with pytest.raises(ConfigurationError, match="keep_runs"):
+        load_project(tmp_path / "singer.toml")

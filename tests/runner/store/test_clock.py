@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
-from singerkit.runner.store.base import FencedError, LockedError
+from singerkit.clock import utc_now, utc_text
+from singerkit.runner.store.base import LONGEST_LEASE_S, FencedError, LockedError
 from singerkit.runner.store.folder import Folder
 from singerkit.runner.store.objects import ObjectStore
 from singerkit.runner.store.postgresql import PostgreSQLStore
@@ -71,6 +73,45 @@ def test_a_clock_that_was_years_ahead_keeps_nobody_out(clocked):
     with pytest.raises(FencedError, match="second has taken it since"):
         first.put("k", {"n": 1}, expected=None, lease=lease, run="r")
     assert second.put("k", {"n": 2}, expected=None, lease=taken, run="r").revision == 1
+
+
+@pytest.mark.parametrize(("back_s", "is_held"), [(LONGEST_LEASE_S, True), (LONGEST_LEASE_S + 1, False)])
+def test_the_longest_lease_stands_though_the_clock_goes_back_by_as_much(clocked, back_s, is_held):
+    clock, opened = clocked
+    first, second = opened(), opened()
+    lease = first.acquire("k", "first", LONGEST_LEASE_S)
+    clock.jump(seconds=-back_s)
+    with pytest.raises(LockedError) if is_held else nullcontext():
+        second.acquire("k", "second", 60)
+    with nullcontext() if is_held else pytest.raises(FencedError, match="second has taken it since"):
+        first.put("k", {"n": 1}, expected=None, lease=lease, run="r")
+
+
+def test_a_lease_ends_at_its_last_instant(clocked):
+    clock, opened = clocked
+    first, second = opened(), opened()
+    first.acquire("k", "first", LONGEST_LEASE_S)
+    clock.jump(seconds=LONGEST_LEASE_S - 1)
+    with pytest.raises(LockedError):
+        second.acquire("k", "second", 60)
+    clock.jump(seconds=1)
+    assert second.acquire("k", "second", 60).token == 2
+
+
+def test_a_server_whose_clock_was_set_back_keeps_nobody_out(postgresql_url):
+    address, _, schema = postgresql_url.partition("?schema=")
+    for days, is_held in ((1.9, True), (2.1, False)):
+        store = PostgreSQLStore(postgresql_url)
+        key = f"k{days}"
+        store.acquire(key, "first", 60)
+        with psycopg.connect(address) as connection:
+            connection.execute(
+                f"UPDATE {schema}.leases SET expires = %s WHERE key = %s",
+                [utc_text(utc_now() + timedelta(days=days)), key],
+            )
+        with pytest.raises(LockedError) if is_held else nullcontext():
+            store.acquire(key, "second", 60)
+        store.close()
 
 
 def test_states_keep_their_order_whatever_the_clock_says(clocked):
