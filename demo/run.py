@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from rich.console import Console
@@ -130,12 +132,21 @@ def singerkit_command() -> str:
     beside = Path(sys.executable).parent / "singerkit"
     found = str(beside) if beside.exists() else shutil.which("singerkit")
     if found is None:
-        raise DemoError("the command 'singerkit' is not installed: pip install -e '.[demo]'")
+        raise DemoError(
+            "the command 'singerkit' is not installed: make demo installs it, or pip install -e '.[duckdb]'"
+        )
     return found
 
 
 PROJECT = """\
-# What `make demo` runs: cd here and try `singerkit run flights`, `singerkit status`, `singerkit state show flights`.
+# What `make demo` runs. Its API has ended with it; to go on by hand, in this folder:
+#
+#   . {activate}
+#   singerkit status
+#   singerkit state show flights
+#   export FLIGHTS_TOKEN=any-word
+#   python {server} --port {port} --token $FLIGHTS_TOKEN &
+#   singerkit run flights
 
 [taps.tap-flights]
 command = [{python}, {tap}]
@@ -165,6 +176,9 @@ def prepare(folder: Path, api: DemoApi) -> None:
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / ".singerkit", ignore_errors=True)
     project = PROJECT.format(
+        activate=shlex.quote(str(Path(sys.executable).parent / "activate")),
+        server=shlex.quote(str(HERE / "flights_api.py")),
+        port=urlsplit(api.url).port,
         python=json.dumps(sys.executable),
         tap=json.dumps(str(HERE / "tap_flights.py")),
         url=api.url,
@@ -227,8 +241,9 @@ def demonstrate(console: Console, folder: Path, api: DemoApi) -> None:
     console.print("\n[bold]3. The database[/] joins what came from three streams\n")
     console.print(answer_table(query(folder, QUESTION)))
     console.print("\n[bold]4. How the pipeline stands[/], as text and as a page\n")
-    console.print(Text(singerkit(folder, "status")))
+    console.print(Text(f"$ cd {folder} && singerkit status --html status.html && singerkit status\n", style="dim"))
     singerkit(folder, "status", "--html", "status.html")
+    console.print(Text(singerkit(folder, "status")))
     conclude(console, folder, first, second, amended, pages)
 
 
@@ -258,6 +273,7 @@ def conclude(
         console.print(f"- {line}", highlight=False)
     files = "singer.toml, flights.duckdb, and status.html to open in a browser"
     console.print(f"\nThe files are in {folder}/: {files}.", highlight=False)
+    console.print("singer.toml begins with how to go on by hand.", highlight=False)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +56,29 @@ def test_that_it_leaves_a_project_that_goes_on(demo):
     assert "demo-token" not in (folder / "singer.toml").read_text() + shown + (folder / "run.log").read_text()
     assert "All pipelines are well" in (folder / "status.html").read_text()
     assert "Traceback" not in (folder / "run.log").read_text()
+
+
+def test_that_its_project_says_how_to_go_on_by_hand(demo, tmp_path):
+    folder, shown = demo
+    assert "how to go on by hand" in shown
+    enter, *commands = re.findall("^#   (.*)$", (folder / "singer.toml").read_text(), re.MULTILINE)
+    assert enter == f". {Path(sys.executable).parent}/activate"
+    for name, words in (("python", ""), ("singerkit", " -m singerkit")):
+        (tmp_path / name).write_text(f'#!/bin/sh\nexec {sys.executable}{words} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    script = "\n".join(["set -e", "trap 'kill $!' EXIT", *commands])
+    script = script.replace("--port", f"--max-flights {FLIGHTS} --latency 0 --port")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PATH": path},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "flights succeeded" in done.stderr
 
 
 def test_that_what_stops_it_is_said_without_a_traceback(tmp_path):
