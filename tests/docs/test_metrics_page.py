@@ -56,8 +56,10 @@ With `--log-format=json` (or `SINGERKIT_LOG_FORMAT=json`) the object is the memb
 | `tags` | what it belongs to: {tags}. Of `context` the names only, of `endpoint` nothing behind the `?` |
 
 singerkit itself writes `record_count`, with the tag `stream`: records that a tap wrote, or a target stored, every
-60 seconds and at the end. Code of a connector writes others by `singerkit.telemetry.metrics`: `Counter`, `Timer`,
-`record_counter`, `batch_counter`, `http_request_counter`, `sync_timer`. The names that runners know are
+60 seconds and at the end; and `refused_record_count`, likewise: records that a target
+[refused and left out](../how-to/refused-records.md), which `singerkit show` and `status` show. Code of a connector
+writes others by `singerkit.telemetry.metrics`: `Counter`, `Timer`, `record_counter`, `batch_counter`,
+`http_request_counter`, `sync_timer`. The names that runners know are
 {names}.
 
 `singerkit run` adds up the counters of the programs that it runs, in either form, and keeps them with the run:
@@ -110,7 +112,14 @@ def prometheus_rows():
     now = datetime.now(tz=UTC)
     streams = {"orders": {"records": 1, "bytes": 1}}
     success = RunRecord(
-        id="1", pipeline="p", state_key="p", started=now, ended=now + timedelta(1), status="success", streams=streams
+        id="1",
+        pipeline="p",
+        state_key="p",
+        started=now,
+        ended=now + timedelta(1),
+        status="success",
+        streams=streams,
+        facts={"refused": {"orders": 1}},
     )
     standing = Standing(
         pipeline="p",

@@ -19,6 +19,7 @@ from plain_programs import TAP, TARGET
 from singerkit.clock import utc_now
 from singerkit.runner.job import Job, Limits, Program, Retention
 from singerkit.runner.keeper import Keeper
+from singerkit.runner.report.summary import summary
 from singerkit.runner.running import as_known
 from singerkit.runner.store.base import ConflictError, FencedError, LockedError, RunRecord, StoreAwayError, StoreError
 from singerkit.runner.units import Unit, unit_job
@@ -157,6 +158,51 @@ def test_a_failure_that_passes_is_tried_again_from_the_newest_state(bench):
     record = bench.run(tap=tap, limits=Limits(retries=2, retry_wait_s=0.01))
     assert (record.status, record.attempt, bench.ids) == ("success", 2, list(range(1, 11)))
     assert [ending.status for ending in bench.shown.retries] == ["tap_failed"]
+
+
+def test_a_run_counts_what_all_its_attempts_moved(bench):
+    metric = 'METRIC: {"type": "counter", "metric": "http_request_count", "value": 3}'
+    body = TAP.replace("11)", "begin + 6)")
+    tap = f"print({metric!r}, file=sys.stderr)\n{body}\nif begin == 0: sys.exit(1)\nwrite({ROW!r} + '}}')"
+    record = bench.run(tap=tap, limits=Limits(retries=2, retry_wait_s=0.01))
+    assert (record.status, record.attempt, record.streams["s"]["records"]) == ("success", 2, 11)
+    assert record.facts["read"]["s"] == record.streams["s"]
+    assert record.facts["metrics"]["tap"] == {"http_request_count": 6}
+    assert "  Records sent to the target, in 2 attempts: 11 in 1 stream" in summary(record)
+
+
+@pytest.mark.parametrize(
+    ("end", "will_recur"),
+    [("sys.exit(1)", False), ("sys.exit(2)", True), ("sys.exit(4)", True), ("print('not Singer')", True)],
+)
+def test_what_is_bound_to_fail_again_has_to_be_mended_first(bench, end, will_recur):
+    record = bench.run(tap=f"{TAP}\nsys.stdout.flush()\n{end}")
+    what_to_do = next(line for line in summary(record, None, bench.store.get("p")) if "What to do" in line)
+    assert record.status == "tap_failed"
+    assert ("Mend what is named above first" in what_to_do) == will_recur
+    assert "safe to run again: it goes on from the bookmarks above" in what_to_do
+
+
+def test_without_a_bookmark_nothing_is_said_to_go_on_from_one(bench):
+    lines = "\n".join(summary(bench.run(tap="sys.exit(1)")))
+    assert "It is safe to run again: it begins from the start" in lines
+    assert "bookmarks above" not in lines
+
+
+def test_metrics_do_not_push_the_reason_out_of_the_last_lines(bench):
+    metric = json.dumps({"type": "counter", "metric": "record_count", "value": 1, "tags": {"stream": "s"}})
+    body = f"print('the reason', file=sys.stderr)\nfor n in range(30): print('METRIC: ' + {metric!r}, file=sys.stderr)"
+    record = bench.run(tap=f"{body}\nsys.exit(1)")
+    assert list(record.last_lines["tap"]) == ["the reason"]
+    assert record.facts["metrics"]["tap"] == {"record_count/s": 30}
+
+
+def test_what_the_target_refused_is_in_the_summary(bench):
+    log = 'METRIC: {"type": "counter", "metric": "refused_record_count", "value": 2, "tags": {"stream": "s"}}'
+    record = bench.run(target=f"{TARGET}\nprint({log!r}, file=sys.stderr)")
+    lines = summary(record)
+    assert "  Of these the target refused, and left out: 2 (see its log, or its quarantine)" in lines
+    assert record.facts["refused"] == {"s": 2}
 
 
 def test_a_signal_stops_the_tap_and_the_target_drains(bench):

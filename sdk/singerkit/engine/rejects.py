@@ -1,14 +1,13 @@
 """Records that are refused, where the run goes on without them: counted, kept aside, and too many are an error.
 
 A refused record counts as done: the state after it may leave. So it is on the disk, in the quarantine, before its batch
-is; what is only skipped is told of in the log, by stream, at the end.
+is; the log has how many there were, by stream: as a metric, which runners show, and in words at the end.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 from singerkit.errors import DataError, FatalSyncError
 from singerkit.files.names import file_stem
 from singerkit.records.json_text import json_bytes
+from singerkit.telemetry.metrics import Counter, refused_counter
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,8 @@ class Rejects:
         self._most = most
         self._lock = Lock()
         self._files: dict[str, BinaryIO] = {}
-        self._refused: Counter[str] = Counter()
+        self._refused: dict[str, int] = {}
+        self._counters: dict[str, Counter] = {}
         self._records = 0
 
     def take_line(self, stream: str, line: bytes, error: DataError) -> None:
@@ -50,7 +51,7 @@ class Rejects:
 
     def _take(self, stream: str, error: DataError, content: bytes) -> None:
         with self._lock:
-            self._refused[stream] += 1
+            self._count(stream)
             if self._refused[stream] <= _MOST_TOLD:
                 logger.warning("A record is left out: %s", error.describe())
             if self._folder is None:
@@ -65,6 +66,13 @@ class Rejects:
                 self._file(self._folder, stream).write(json_bytes(facts)[:-1] + b"," + content + b"}\n")
             except OSError as problem:
                 raise self._not_written(problem) from problem
+
+    def _count(self, stream: str) -> None:
+        if stream not in self._refused:
+            self._refused[stream] = 0
+            self._counters[stream] = refused_counter(stream)
+        self._refused[stream] += 1
+        self._counters[stream].increment()
 
     def settle(self, records: int) -> None:
         """Note that a batch of so many records was dealt with, and have its refused ones on the disk.
@@ -85,7 +93,7 @@ class Rejects:
 
         Errors: ``DataError``.
         """
-        refused = self._refused.total()
+        refused = sum(self._refused.values())
         if refused <= self._most * self._records or not (at_end or self._records >= _ENOUGH_RECORDS):
             return
         raise DataError(
@@ -98,6 +106,7 @@ class Rejects:
             file.close()
         where = "left out" if self._folder is None else f"put into quarantine in {self._folder}"
         for stream, count in sorted(self._refused.items()):
+            self._counters[stream].exit()
             logger.warning("Stream '%s': %d records were refused and %s", stream, count, where)
 
     def _file(self, folder: Path, stream: str) -> BinaryIO:

@@ -90,12 +90,8 @@ class Keeper:
         self._pending: dict[str, Any] | None = None
         #: Told now and then, each time the lease was renewed.
         self.beat: Callable[[Progress], None] = lambda progress: None
-        self._progress = Progress()
-
-    @property
-    def progress(self) -> Progress:
-        """How far the attempt had come when it was last looked at."""
-        return self._progress
+        #: How far the attempt had come when it was last looked at.
+        self.progress = Progress()
 
     @property
     def state(self) -> State | None:
@@ -111,7 +107,7 @@ class Keeper:
 
         A store that can't be reached for a while is asked again, as long as the lease lasts.
         """
-        self._progress = progress
+        self.progress = progress
         self.keep_lease()
         if self._pending is not None and monotonic() - self._persisted > self._persist_every_s:
             with self._patience():
@@ -138,7 +134,7 @@ class Keeper:
         with self._patience():
             self._lease = self._store.renew(self._lease, self.lease_s)
             self._renewed = now
-            self.beat(self._progress)
+            self.beat(self.progress)
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
@@ -198,7 +194,7 @@ class Keeper:
         """Forget runs that are too old to be kept; mostly there is nothing to do, as it is done for many at once."""
         if self._job.retention.runs and self._lease.token % _RUNS_AT_ONCE < _IN_A_ROW:
             with self._unimportant():
-                success = self._store.newest_success(self._job.name)
+                success = self._store.newest_success(self._job.name, self._key)
                 spare = success.id if success else None
                 self._store.prune_runs(self._job.name, self._job.retention.runs, spare=spare)
 

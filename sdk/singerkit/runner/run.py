@@ -24,11 +24,12 @@ from singerkit.runner.keeper import Keeper
 from singerkit.runner.listener import Listener
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import commands_of
+from singerkit.runner.report.refused import refused_fact
 from singerkit.runner.running import beaten, crashed_run, signs_of_life
 from singerkit.runner.signals import rest, signals_into
 from singerkit.runner.states import bookmarks_of, names_streams, without_streams
 from singerkit.runner.store.base import RunRecord, State, StateStore
-from singerkit.runner.supervise.attempt import Ending, attempt
+from singerkit.runner.supervise.attempt import Ending, Progress, attempt
 from singerkit.runner.supervise.children import Command
 from singerkit.runner.supervise.outcome import RETRYABLE, Status, exit_code_of
 from singerkit.runner.target_states import MIRRORS, kept_by, state_of_before, telling_its_target
@@ -65,6 +66,8 @@ class Run:
         """Prepare what the parts share."""
         self._redactor = Redactor(self.job.secrets)
         self._signals: SimpleQueue[int] = SimpleQueue()
+        #: How the attempts before the one that runs ended, taken together.
+        self._earlier: Ending | None = None
 
     def __call__(self) -> RunRecord:
         """Run to the end and give the record that was logged.
@@ -100,7 +103,7 @@ class Run:
         )
         self._close_crashed()
         self.store.log(record)
-        keeper.beat = lambda progress: self.store.log(beaten(record, progress))
+        keeper.beat = lambda progress: self.store.log(beaten(record, self._moved(progress)))
         self.listener.started(self.job, record)
         try:
             ending, attempts = self._attempts(keeper)
@@ -108,7 +111,8 @@ class Run:
             ending, attempts = Ending(status=Status.CONFIG, failure=self._redactor.redact(error.describe())), 1
         except (SingerKitError, OSError) as error:  # of the store, which may be there again by now, or of the disk
             why = error.describe() if isinstance(error, SingerKitError) else str(error.strerror or error)
-            crashed = Ending(status=Status.CRASHED, failure=self._redactor.redact(why), progress=keeper.progress)
+            moved = self._moved(keeper.progress)
+            crashed = Ending(status=Status.CRASHED, failure=self._redactor.redact(why), progress=moved)
             with suppress(SingerKitError):
                 self._log(record, crashed, keeper, 1)
             raise
@@ -149,17 +153,22 @@ class Run:
         limits = self.job.limits
         for number in range(1, limits.retries + 2):
             if not self._signals.empty():
-                return self._not_begun(), number
+                return self._not_begun().after(self._earlier), number
             with PrivateFolder(self.folder) as files:
-                ending = self._attempt(files, keeper)
+                ending = self._attempt(files, keeper).after(self._earlier)
             keeper.insist(keeper.persist)
             if ending.status not in RETRYABLE or number > limits.retries:
                 break
+            self._earlier, keeper.progress = ending, Progress()
             seconds = limits.retry_wait_s * 2 ** (number - 1)
             self.listener.retrying(ending, seconds)
             if not self._pause(seconds, keeper):
                 return replace(ending, status=Status.CANCELLED, signal=self._signals.get()), number
         return ending, number
+
+    def _moved(self, progress: Progress) -> Progress:
+        """Add what earlier attempts moved to what the one that runs did."""
+        return self._earlier.progress + progress if self._earlier else progress
 
     def _pause(self, seconds: float, keeper: Keeper) -> bool:
         """Wait, with the lease kept; says whether nobody has asked to stop meanwhile."""
@@ -258,5 +267,7 @@ def _facts_of(ending: Ending) -> dict[str, Any]:
         "states": progress.states,
         "codes": dict(ending.codes),
         "culprit": ending.culprit,
+        "will_recur": ending.will_recur,
         "metrics": {name: dict(metrics) for name, metrics in ending.metrics.items() if metrics},
+        **refused_fact(ending.metrics.values()),
     }

@@ -24,6 +24,7 @@ from singerkit.runner.executors import Workers
 from singerkit.runner.job import Job
 from singerkit.runner.keeper import Keeper, lease_seconds
 from singerkit.runner.listener import Listener
+from singerkit.runner.report.refused import refused_in_all
 from singerkit.runner.run import new_run_id
 from singerkit.runner.running import beaten, crashed_run, signs_of_life
 from singerkit.runner.signals import rest, signals_into
@@ -259,6 +260,7 @@ class ScaleOut:
             status = next((Status(run.status) for run in self._records.values() if run.status != "success"), status)
         failure = _failure(failed, len(self._units)) if failed else None
         streams = _sum(self._records.values())
+        facts = {**record.facts, **refused_in_all(self._records.values())}
         if status is Status.SUCCESS and (step := self._after(streams, keeper)):
             status, failure = step.status, step.failure
             self._stops += [] if step.signal is None else [step.signal]
@@ -268,6 +270,7 @@ class ScaleOut:
             status=str(status),
             exit_code=exit_code_of(status, next(iter(self._stops), signal.SIGTERM)),
             streams=streams,
+            facts=facts,
             revision_after=keeper.stored.revision if keeper.stored else None,
             failure=failure and self._redactor.redact(failure),
         )

@@ -48,6 +48,7 @@ class Metric(StrEnum):
     """The names of common metrics."""
 
     RECORD_COUNT = "record_count"
+    REFUSED_RECORD_COUNT = "refused_record_count"
     BATCH_COUNT = "batch_count"
     HTTP_REQUEST_DURATION = "http_request_duration"
     HTTP_REQUEST_COUNT = "http_request_count"
@@ -164,6 +165,11 @@ def record_counter(
     """Give a counter of a stream's records."""
     named = {**tags, Tag.STREAM: stream}
     return Counter(Metric.RECORD_COUNT, {**named, Tag.ENDPOINT: endpoint} if endpoint else named, log_interval)
+
+
+def refused_counter(stream: str) -> Counter:
+    """Give a counter of a stream's records that a target refused and went on without."""
+    return Counter(Metric.REFUSED_RECORD_COUNT, {Tag.STREAM: stream})
 
 
 def batch_counter(stream: str, **tags: Any) -> Counter:

@@ -273,10 +273,10 @@ def test_old_runs_of_a_pipeline_are_forgotten(store):
 
 @pytest.mark.parametrize("failures", [0, 3, 25])
 def test_the_newest_success_is_found_however_many_failed_since(store, failures):
-    assert store.newest_success("p") is None
+    assert store.newest_success("p", KEY) is None
     for number in range(2):
         store.log(record(number, status="success"))
     for number in range(2, failures + 2):
         store.log(record(number, status="tap_failed"))
     store.log(record(99, pipeline="q", status="success"))
-    assert store.newest_success("p").id == "run/1"
+    assert store.newest_success("p", KEY).id == "run/1"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from singerkit.clock import instant_of
+from singerkit.runner.report.refused import refused_in
 from singerkit.runner.report.schedule import longest_gap_s
 from singerkit.runner.running import as_known
 from singerkit.runner.states import bookmarks_of, names_streams
@@ -17,6 +18,8 @@ from singerkit.runner.units import KEY_MARK
 #: What a run may take, on top of the schedule's gap, before its pipeline counts as stale.
 _GRACE_S = 900.0
 _RUNS_LOOKED_AT = 200
+#: A run that began so much later than now was written by a clock that was wrong: it says nothing of today (seconds).
+_AHEAD_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,11 @@ class Standing:
         return sum(counts["records"] for counts in streams)
 
     @property
+    def refused(self) -> int:
+        """Records of the last success that the target refused and left out."""
+        return sum(refused_in(self.last_success).values()) if self.last_success else 0
+
+    @property
     def is_stale(self) -> bool:
         """Whether the last success is older than it may be, or there never was one though one is expected."""
         return self.stale_after_s is not None and (self.age_s is None or self.age_s > self.stale_after_s)
@@ -81,6 +89,7 @@ class Standing:
             "stale_after_s": self.stale_after_s,
             "failures_since": self.failures,
             "records": self.records,
+            "refused": self.refused,
             "bookmark_lag_s": dict(self.lags),
         }
 
@@ -98,20 +107,32 @@ def expectation_of(
 
 
 def standings(store: StateStore, expectations: Iterable[Expectation], now: datetime) -> list[Standing]:
-    """Give how the expected pipelines stand, then those that are known by their runs alone (of the last weeks)."""
-    expected = {expectation.pipeline: expectation for expectation in expectations}
-    for run in store.runs(limit=_RUNS_LOOKED_AT):
-        if run.pipeline not in expected and KEY_MARK not in run.pipeline and now - run.started < timedelta(days=30):
-            expected[run.pipeline] = Expectation(pipeline=run.pipeline, state_key=run.state_key)
-    return [_standing(store, expectation, now) for expectation in expected.values()]
+    """Give how the expected pipelines stand."""
+    return [_standing(store, expectation, now) for expectation in expectations]
+
+
+def known_by_runs(store: StateStore, now: datetime) -> list[Expectation]:
+    """Give the pipelines that ran in the last weeks, of which nothing is expected."""
+    found: dict[str, Expectation] = {}
+    for run in believable(store.runs(limit=_RUNS_LOOKED_AT), now):
+        if run.pipeline not in found and KEY_MARK not in run.pipeline and now - run.started < timedelta(days=30):
+            found[run.pipeline] = Expectation(pipeline=run.pipeline, state_key=run.state_key)
+    return list(found.values())
+
+
+def believable(runs: Iterable[RunRecord], now: datetime) -> list[RunRecord]:
+    """Give runs as they have to be understood, without those of a clock that was ahead of the time."""
+    return [as_known(run, now) for run in runs if (run.started - now).total_seconds() < _AHEAD_S]
 
 
 def _standing(store: StateStore, expected: Expectation, now: datetime) -> Standing:
-    runs = [as_known(run, now) for run in store.runs(expected.pipeline, limit=_RUNS_LOOKED_AT)]
+    """Look at the runs with the pipeline's state key: those of other environments, and backfills, are none of its."""
+    found = store.runs(expected.pipeline, limit=_RUNS_LOOKED_AT)
+    runs = [run for run in believable(found, now) if run.state_key == expected.state_key]
     success = next((run for run in runs if run.status == "success"), None)
     behind = runs.index(success) if success else len(runs)
-    if success is None and len(runs) == _RUNS_LOOKED_AT:
-        success = store.newest_success(expected.pipeline)
+    if success is None and len(found) == _RUNS_LOOKED_AT:
+        success = store.newest_success(expected.pipeline, expected.state_key)
     try:
         stored, is_damaged = store.get(expected.state_key), False
     except DamagedStateError:

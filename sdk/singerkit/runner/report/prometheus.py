@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from singerkit.runner.report.freshness import Standing
+from singerkit.runner.report.refused import refused_in
 
 _Sample: TypeAlias = tuple[dict[str, str], float]
 
@@ -57,6 +58,16 @@ def _lines(standings: Sequence[Standing]) -> Iterator[str]:
             for labels, standing in named
             if standing.last_success
             for stream, counts in standing.last_success.streams.items()
+        ),
+    )
+    yield from _gauge(
+        "singerkit_pipeline_last_success_refused_records",
+        "Records that the target of the last success refused and left out, by stream.",
+        (
+            ({**labels, "stream": stream}, float(count))
+            for labels, standing in named
+            if standing.last_success
+            for stream, count in refused_in(standing.last_success).items()
         ),
     )
     yield from _gauge(

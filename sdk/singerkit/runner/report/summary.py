@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from singerkit.help_pages import page_on_run
+from singerkit.runner.report.refused import refused_in
 from singerkit.runner.report.spans import span
 from singerkit.runner.state_changes import changes
 from singerkit.runner.store.base import RunRecord, StoredState
@@ -27,15 +28,21 @@ _HEADLINES = {
     "running": "is running",
 }
 _RESUMES = (
-    "It is safe to run again: it goes on from the bookmarks above. Records behind them are loaded again, and replace "
-    "themselves where the stream has key properties; elsewhere they are there twice."
+    "it goes on from the bookmarks above. Records behind them are loaded again, and replace themselves where the "
+    "stream has key properties; elsewhere they are there twice."
+)
+_BEGINS_ANEW = (
+    "it begins from the start. What was loaded is loaded again, and replaces itself where the stream has key "
+    "properties; elsewhere it is there twice."
 )
 _NEXT = {
     "unacknowledged": "See in the target's log why it printed no state for what it was given; then run again.",
-    "config": "Mend what is named above, then run again; nothing was loaded.",
+    "config": "Mend what is named above, then run again; no bookmark has moved.",
     "after_failed": "The data are loaded and the bookmarks stand. Mend the step and run it by hand, or run again.",
-    "timed_out": f"{_RESUMES} If it always takes so long, raise the timeout or load fewer streams at once.",
-    "crashed": f"{_RESUMES} The lease of a runner that was killed ends by itself within a minute.",
+}
+_BESIDES = {
+    "timed_out": " If it always takes so long, raise the timeout or load fewer streams at once.",
+    "crashed": " The lease of a runner that was killed ends by itself within a minute.",
 }
 
 
@@ -45,9 +52,9 @@ def summary(record: RunRecord, before: StoredState | None = None, after: StoredS
     if record.failure:
         lines += ["", f"  {record.failure}"]
     lines += [f"    {line}" for line in _last_lines(record)]
-    lines += ["", *_rows(record), *_bookmarks(before, after)]
+    lines += ["", *_rows(record), *_refused(record), *_bookmarks(before, after)]
     if record.status not in ("success", "running"):
-        lines += ["", f"  What to do: {_NEXT.get(record.status, _RESUMES)}"]
+        lines += ["", f"  What to do: {_what_to_do(record, after)}"]
         lines += [f"  See it again: singerkit show {record.id}"]
         if not any(line.lstrip().startswith("help: ") for line in _last_lines(record, whose=False)):
             lines += [f"  help: {page_on_run(record.status)}"]
@@ -60,6 +67,18 @@ def headline(record: RunRecord) -> str:
     took = f" after {span((record.ended - record.started).total_seconds())}" if record.ended else ""
     attempts = f", in attempt {record.attempt}" if record.attempt > 1 else ""
     return f"{record.pipeline} {words}{took}{attempts}"
+
+
+def _what_to_do(record: RunRecord, after: StoredState | None) -> str:
+    """Say what to do next: what comes again for certain has to be mended first."""
+    if record.status in _NEXT:
+        return _NEXT[record.status]
+    resumes = _RESUMES if after else _BEGINS_ANEW
+    if record.facts.get("will_recur"):
+        return (
+            f"Mend what is named above first, or it fails the same way again. Then it is safe to run again: {resumes}"
+        )
+    return f"It is safe to run again: {resumes}{_BESIDES.get(record.status, '')}"
 
 
 def _last_lines(record: RunRecord, *, whose: bool = True) -> Sequence[str]:
@@ -75,12 +94,22 @@ def _last_lines(record: RunRecord, *, whose: bool = True) -> Sequence[str]:
 def _rows(record: RunRecord) -> list[str]:
     streams = record.streams
     total = sum(counts["records"] for counts in streams.values())
-    lines = [f"  Records sent to the target: {total:,} in {len(streams)} stream{'s' * (len(streams) != 1)}"]
+    attempts = f", in {record.attempt} attempts" if record.attempt > 1 else ""
+    lines = [f"  Records sent to the target{attempts}: {total:,} in {len(streams)} stream{'s' * (len(streams) != 1)}"]
     largest = sorted(streams.items(), key=lambda item: -item[1]["records"])
     lines += [f"    {name}: {counts['records']:,}" for name, counts in largest[:_MAX_STREAMS]]
     if len(largest) > _MAX_STREAMS:
         lines.append(f"    ... and {len(largest) - _MAX_STREAMS} more")
     return lines
+
+
+def _refused(record: RunRecord) -> list[str]:
+    refused = refused_in(record)
+    if not refused:
+        return []
+    lines = [f"  Of these the target refused, and left out: {sum(refused.values()):,} (see its log, or its quarantine)"]
+    lines += [f"    {stream}: {count:,}" for stream, count in sorted(refused.items())[:_MAX_STREAMS]]
+    return lines + ([f"    ... and {len(refused) - _MAX_STREAMS} more"] if len(refused) > _MAX_STREAMS else [])
 
 
 def _bookmarks(before: StoredState | None, after: StoredState | None) -> list[str]:

@@ -199,12 +199,13 @@ class StateStore(ABC):
         Gives how many were forgotten.
         """
 
-    def newest_success(self, pipeline: str) -> RunRecord | None:
-        """Give the newest run of a pipeline that succeeded, however many have failed since."""
+    def newest_success(self, pipeline: str, state_key: str) -> RunRecord | None:
+        """Give the newest run of a pipeline with this state that succeeded, however many have failed since."""
         limit = 10
         while True:
             found = self.runs(pipeline, limit=limit)
-            success = next((run for run in found if run.status == "success"), None)
+            own = (run for run in found if run.state_key == state_key)
+            success = next((run for run in own if run.status == "success"), None)
             if success is not None or len(found) < limit:
                 return success
             limit *= 10

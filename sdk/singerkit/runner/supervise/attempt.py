@@ -7,7 +7,7 @@ messages stop the *tap*: the target then sees the end of its input, stores what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from singerkit.runner.job import Limits
 from singerkit.runner.supervise.children import Child, Command, describe_code
 from singerkit.runner.supervise.counting import Counts
 from singerkit.runner.supervise.guard import Guard
-from singerkit.runner.supervise.outcome import Facts, Status, status_of
+from singerkit.runner.supervise.outcome import Facts, Status, status_of, will_recur
 from singerkit.runner.supervise.plumbing import Plumbing
 from singerkit.telemetry.redact import Redactor
 
@@ -55,23 +55,48 @@ class Progress:
     sent: Counts = field(default_factory=Counts)
     states: int = 0
 
+    def __add__(self, other: Progress) -> Progress:
+        """Give how far both have come, as it stands now."""
+        return Progress(self.read + other.read, self.sent + other.sent, self.states + other.states)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
     """How an attempt ended.
 
     Shape: ``failure`` is a sentence or two; ``culprit`` names the program that failed, where it was one; ``codes``,
-    ``last_lines`` and ``metrics`` are by program.
+    ``last_lines`` and ``metrics`` are by program; ``will_recur`` says that it ends so again unless somebody mends it.
     """
 
     status: Status
     culprit: str | None = None
     failure: str | None = None
+    will_recur: bool = False
     signal: int | None = None
     progress: Progress = field(default_factory=Progress)
     codes: Mapping[str, int] = field(default_factory=dict)
     last_lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def after(self, earlier: Ending | None) -> Ending:
+        """Give how a run ended whose earlier attempts ended so: what they all moved, and why the last one ended."""
+        if earlier is None:
+            return self
+        return replace(self, progress=earlier.progress + self.progress, metrics=_sums(earlier.metrics, self.metrics))
+
+
+def _sums(*all_metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Add counters up, by program and name."""
+    sums: dict[str, dict[str, float]] = {}
+    for program, name, value in (
+        (program, name, value)
+        for metrics in all_metrics
+        for program, counters in metrics.items()
+        for name, value in counters.items()
+    ):
+        counters = sums.setdefault(program, {})
+        counters[name] = counters.get(name, 0) + value
+    return sums
 
 
 def attempt(
@@ -194,7 +219,7 @@ class _Supervision:
         self._abandoned = all(child.code is not None for child in self._plumbing.children)
 
     def _watch_lines(self) -> None:
-        if not self._stopping and any(forwarder.refused for forwarder in self._plumbing.forwarders):
+        if not self._stopping and self._is_refused:
             self._stop_writers(self._limits.grace_s)
 
     def _watch_idleness(self) -> None:
@@ -237,16 +262,24 @@ class _Supervision:
         """Say how it ended; every program has."""
         children, logs = self._plumbing.children, self._plumbing.logs
         status = status_of(self._facts(target_follows))
+        culprit = self._culprit(status)
+        codes = {child.name: child.wait() for child in children}
         return Ending(
             status=status,
-            culprit=self._culprit(status),
+            culprit=culprit,
             failure=None if status is Status.SUCCESS else " ".join(self._sentences(status)),
+            will_recur=will_recur(status, codes.get(culprit or "", 0), is_refused=self._is_refused),
             signal=self._signal,
             progress=self.progress,
-            codes={child.name: child.wait() for child in children},
+            codes=codes,
             last_lines={child.name: list(log.last) for child, log in zip(children, logs, strict=True)},
             metrics={child.name: log.metrics for child, log in zip(children, logs, strict=True)},
         )
+
+    @property
+    def _is_refused(self) -> bool:
+        """Whether a line was no Singer message."""
+        return any(forwarder.refused for forwarder in self._plumbing.forwarders)
 
     def _facts(self, target_follows: bool) -> Facts:
         plumbing = self._plumbing
@@ -258,7 +291,7 @@ class _Supervision:
             writers_code=next((writer.wait() for writer in writers if writer.wait()), 0),
             target_code=target.wait(),
             quit_early=target.name in self._quit_early,
-            broken_input=bool(self._quit_early) or any(forwarder.refused for forwarder in plumbing.forwarders),
+            broken_input=bool(self._quit_early) or self._is_refused,
             acknowledged=not into_target.has_state or into_target.last_state == plumbing.states.latest,
             sent=not into_target.counts.is_empty,
             printed=plumbing.states.count > 0,

@@ -68,6 +68,21 @@ class Counts:
         found = list(self.streams.items())
         return {stream: {"records": count.records, "bytes": count.bytes} for stream, count in found}
 
+    def __add__(self, other: Counts) -> Counts:
+        """Give what went through in both, as it stands now."""
+        streams: dict[str, StreamCount] = {}
+        for counts in (self, other):
+            for stream, count in list(counts.streams.items()):
+                both = streams.setdefault(stream, StreamCount())
+                both.records += count.records
+                both.bytes += count.bytes
+        return Counts(
+            streams,
+            self.others + other.others,
+            self.waited_for_writer_s + other.waited_for_writer_s,
+            self.waited_for_reader_s + other.waited_for_reader_s,
+        )
+
 
 class _Envelope(msgspec.Struct):
     type: str = ""

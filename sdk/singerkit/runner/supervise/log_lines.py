@@ -19,7 +19,7 @@ _METRIC = re.compile(r"METRIC:\s*(\{.*\})\s*$")
 
 
 class LogLines:
-    """Drains one stderr in a thread of its own (:meth:`run`); ``last`` holds the last lines, redacted."""
+    """Drains one stderr in a thread of its own (:meth:`run`); ``last`` holds the last lines but metrics, redacted."""
 
     def __init__(self, source: IO[bytes], redactor: Redactor, show: Callable[[str], None]) -> None:
         """``show`` is given each line, redacted, escaped, cut and without its end."""
@@ -49,18 +49,21 @@ class LogLines:
         text = line.decode("utf-8", "replace").rstrip("\r")
         if not text.strip():
             return
-        self._note_metric(text)
+        is_metric = self._note_metric(text)
         text = escape_controls(self._redactor.redact(_without_colors(text)))
         text = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}... ({len(text)} characters)"
-        self.last.append(text)
+        if not is_metric:  # a target may write one for each stream at its end, behind the reason why it failed
+            self.last.append(text)
         self._show(text)
 
-    def _note_metric(self, text: str) -> None:
+    def _note_metric(self, text: str) -> bool:
+        """Add up what a line counts; says whether it is a metric."""
         point = metric_in(text)
         if point is not None and point["type"] == "counter":
             stream = point["tags"].get("stream") or ""
             name = f"{point['metric']}/{stream}" if stream else point["metric"]
             self.metrics[name] = self.metrics.get(name, 0) + point["value"]
+        return point is not None
 
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")

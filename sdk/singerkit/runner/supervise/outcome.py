@@ -32,6 +32,8 @@ _EXIT_CODES = {
 #: What may well go better at another time.
 RETRYABLE = frozenset({Status.TAP_FAILED, Status.TARGET_FAILED, Status.TARGET_QUIT_EARLY, Status.UNACKNOWLEDGED})
 _EXIT_CONFIG = 2
+#: Exit codes of what ends the same way again: a wrong config, as everywhere; messages that can't be read, singerkit's.
+_RECURRING = (_EXIT_CONFIG, 4)
 
 
 def exit_code_of(status: Status, signal_number: int = signal.SIGTERM) -> int:
@@ -79,3 +81,9 @@ def status_of(facts: Facts) -> Status:
         (not facts.acknowledged, Status.UNACKNOWLEDGED),
     )
     return next((status for applies, status in table if applies), Status.SUCCESS)
+
+
+def will_recur(status: Status, culprits_code: int, *, is_refused: bool) -> bool:
+    """Tell whether the same failure comes again for certain; ``is_refused``: a line was no Singer message."""
+    failed = status in (Status.TAP_FAILED, Status.TARGET_FAILED)
+    return status is Status.CONFIG or (failed and (is_refused or culprits_code in _RECURRING))
