@@ -32,12 +32,11 @@ class Place:
         record = RunRecord(
             id=f"{pipeline}-{age_h}",
             pipeline=pipeline,
-            state_key=pipeline,
             started=started,
             ended=started + timedelta(seconds=90),
             status=status,
             exit_code=0 if status == "success" else 1,
-            **{"streams": {"orders": {"records": 1500, "bytes": 9000}}, **said},
+            **{"state_key": pipeline, "streams": {"orders": {"records": 1500, "bytes": 9000}}, **said},
         )
         self.store.log(record)
 
@@ -180,7 +179,7 @@ def test_the_page_is_self_contained_and_shows_what_failed(place):
             "daily", age, "success" if age % 2 else "tap_failed", failure="it <broke>", last_lines={"tap": ["<x>"]}
         )
     page = place.folder / "status.html"
-    answer = place.call("status", "--html", str(page))
+    answer = place.call("status", "--html", str(page), "hourly", "<b>odd & 'quoted'", "daily")
     assert answer.stdout == ""
     checker = Checker()
     checker.feed(page.read_text())
@@ -203,7 +202,7 @@ def test_metrics_are_in_prometheus_format(place):
 
 
 def test_a_state_that_is_damaged_is_told_and_hides_no_other_pipeline(place, tmp_path):
-    for pipeline in ("hourly", "other"):
+    for pipeline in ("hourly", "daily"):
         place.ran(pipeline, 0.1)
         place.bookmark(pipeline, 1)
     with closing(sqlite3.connect(tmp_path / ".singerkit" / "state.db")) as database:
@@ -211,7 +210,7 @@ def test_a_state_that_is_damaged_is_told_and_hides_no_other_pipeline(place, tmp_
         database.commit()
     ended = place.call("status")
     assert ended.returncode == 1, ended.stderr
-    damaged, other = ended.stdout.splitlines()[1], next(line for line in ended.stdout.splitlines() if "other" in line)
+    damaged, other = ended.stdout.splitlines()[1], next(line for line in ended.stdout.splitlines() if "daily" in line)
     assert "DAMAGED" in damaged
     assert "DAMAGED" not in other
 
@@ -222,3 +221,48 @@ def test_a_name_that_is_no_pipeline_is_an_error(place, command):
     ended = place.call(command, "hourli")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "there is no pipeline 'hourli'; did you mean 'hourly'?" in ended.stderr
+
+
+def test_what_was_only_tried_beside_a_project_does_not_make_it_unwell(place):
+    place.ran("hourly", 0.1)
+    place.ran("daily", 0.1)
+    place.ran("tap-x-to-target-y-1", 0.1, "tap_failed")
+    code, found = facts(place)
+    assert (code, list(found)) == (0, ["hourly", "daily"])
+    code, found = facts(place, "tap-x-to-target-y-1")
+    assert (code, list(found)) == (1, ["tap-x-to-target-y-1"])
+    (place.folder / "singer.toml").unlink()
+    code, found = facts(place, "--state-url", f"sqlite:///{place.folder / '.singerkit' / 'state.db'}")
+    assert (code, "tap-x-to-target-y-1" in found) == (1, True)
+
+
+def test_runs_of_another_environment_and_backfills_say_nothing_of_a_pipeline(place):
+    for pipeline in ("hourly", "daily"):
+        place.ran(pipeline, 0.5)
+    place.ran("daily", 0.3, "tap_failed", state_key="prod:daily")
+    place.ran("daily", 0.2, "tap_failed", state_key="daily:backfill:2025..2026")
+    assert facts(place)[0] == 0
+    (place.folder / "singer.toml").write_text(PROJECT + "[env.prod]\n")
+    code, found = facts(place, "--env", "prod", "daily")
+    assert (code, found["daily"]["last_success"], found["daily"]["failures_since"]) == (1, None, 1)
+
+
+def test_a_success_of_a_clock_that_was_ahead_hides_no_failure(place):
+    place.ran("hourly", 0.1)
+    place.ran("daily", -9000)
+    place.ran("daily", 30)
+    place.ran("daily", 0.1, "tap_failed")
+    code, found = facts(place)
+    assert (code, found["daily"]["status"], found["daily"]["stale"]) == (1, "tap_failed", True)
+
+
+def test_refused_records_are_shown_wherever_one_looks(place):
+    place.ran("hourly", 0.1)
+    place.ran("daily", 0.1, facts={"refused": {"orders": 7}})
+    assert facts(place)[1]["daily"]["refused"] == 7
+    assert "7 refused by the target" in place.call("status").stdout
+    assert "Of these the target refused, and left out: 7" in place.call("show", "daily-0.1").stdout
+    page, metrics = place.folder / "status.html", place.folder / "x.prom"
+    place.call("status", "--html", str(page), "--prometheus", str(metrics))
+    assert "7 records refused" in page.read_text()
+    assert 'refused_records{pipeline="daily",stream="orders"} 7' in metrics.read_text()

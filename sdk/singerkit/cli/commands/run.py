@@ -43,6 +43,8 @@ the first that failed, and 75 only where none did.
 """
 #: A signal's number is added to this.
 _STOPPED = 128
+#: So many runs are looked at for the one of the same state before.
+_LOOKED_BACK = 20
 
 
 @click.command("run", help=_HELP)
@@ -155,7 +157,8 @@ def _report(record: RunRecord, place: Workplace, warn: Callable[[str], None]) ->
         except MissingExtraError as error:
             warn(str(error))
     if place.project is not None and (notices := place.project.notifications):
-        earlier = [run for run in place.store.runs(record.pipeline, limit=2) if run.id != record.id]
+        recent = place.store.runs(record.pipeline, limit=_LOOKED_BACK)
+        earlier = [run for run in recent if run.id != record.id and run.state_key == record.state_key]
         notify(notices, record, next(iter(earlier), None), warn)
 
 

@@ -18,18 +18,25 @@ from singerkit.errors import ConfigurationError
 from singerkit.protocol.codec import encode
 from singerkit.runner.project import Project
 from singerkit.runner.project.durations import seconds_of
-from singerkit.runner.report.freshness import Expectation, Standing, expectation_of, standings
+from singerkit.runner.report.freshness import (
+    Expectation,
+    Standing,
+    believable,
+    expectation_of,
+    known_by_runs,
+    standings,
+)
 from singerkit.runner.report.page import page
 from singerkit.runner.report.prometheus import exposition
 from singerkit.runner.report.spans import span
-from singerkit.runner.running import as_known
 
 _COLUMNS = ("pipeline", "last run", "last success", "records", "oldest bookmark", "")
 
 _HELP = """Show how the pipelines stand: last run, last success and its age, rows, lag of the bookmarks.
 
 The exit code is 1 when a pipeline is stale (its last success is older than `stale_after`, or than its schedule allows)
-or its last run failed, so this serves as a health check.
+or its last run failed, so this serves as a health check. In a project, the pipelines of singer.toml are judged, each by
+the runs of its environment; others, as of two commands typed once, where they are named.
 """
 
 
@@ -55,11 +62,9 @@ def status(
     def work() -> int:
         now = utc_now()
         with workplace(project_path, environment, state_url) as place:
-            found = standings(place.store, _expectations(place), now)
-            if pipelines:
-                found = _chosen(found, pipelines)
+            found = standings(place.store, _expectations(place, pipelines, now), now)
             if html:
-                _write(html, page(found, [as_known(run, now) for run in place.store.runs(limit=1_000)], now))
+                _write(html, page(found, believable(place.store.runs(limit=1_000), now), now))
             if prometheus:
                 _write(prometheus, exposition(found))
         if as_json:
@@ -71,26 +76,28 @@ def status(
     sys.exit(boundary("singerkit", work))
 
 
-def _chosen(found: Sequence[Standing], names: Sequence[str]) -> list[Standing]:
-    """Give the pipelines that are named; a health check of none must not be a healthy one."""
-    known = [standing.pipeline for standing in found]
+def _expectations(place: Workplace, names: Sequence[str], now: datetime) -> list[Expectation]:
+    """Give the pipelines that are named, of all there are; a health check of none must not be a healthy one.
+
+    Without names, a project's own: what was only tried beside it is nobody's to look after.
+    """
+    project = place.project
+    own = list(project.pipelines) if project else []
+    tried = {expectation.pipeline: expectation for expectation in known_by_runs(place.store, now)}
     for name in names:
-        if name not in known:
-            raise ConfigurationError(f"there is no pipeline '{name}'{suggestion(name, known)}")
-    return [standing for standing in found if standing.pipeline in names]
-
-
-def _expectations(place: Workplace) -> list[Expectation]:
-    if place.project is None:
-        return []
-    project, now = place.project, utc_now()
-    return [_expectation(project, name, now) for name in project.pipelines]
+        if name not in own and name not in tried:
+            raise ConfigurationError(f"there is no pipeline '{name}'{suggestion(name, [*own, *tried])}")
+    chosen = names or own or list(tried)
+    return [_expectation(project, name, now) if project and name in own else tried[name] for name in chosen]
 
 
 def _expectation(project: Project, name: str, now: datetime) -> Expectation:
     said = project.pipeline(name)
     stale_after_s = None if said.stale_after is None else seconds_of(said.stale_after)
-    return expectation_of(name, project.state_key(name), said.schedule or None, stale_after_s, now)
+    try:
+        return expectation_of(name, project.state_key(name), said.schedule or None, stale_after_s, now)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"pipelines.{name}.schedule: {error}") from None
 
 
 def _table(found: Sequence[Standing]) -> None:
@@ -107,6 +114,8 @@ def _row(standing: Standing) -> tuple[str, ...]:
         words.append("its state is DAMAGED (singerkit state history)")
     if standing.failures:
         words.append(f"{standing.failures} failed since")
+    if standing.refused:
+        words.append(f"{standing.refused:,} refused by the target")
     return (
         standing.pipeline,
         run.status if run else "never ran",

@@ -8,6 +8,7 @@ from html import escape
 
 from singerkit.runner.report.freshness import Standing
 from singerkit.runner.report.plots import freshness_plot, history_plot, rate_plot
+from singerkit.runner.report.refused import refused_in
 from singerkit.runner.report.spans import span
 from singerkit.runner.store.base import RunRecord
 
@@ -48,8 +49,8 @@ def _parts(standings: Sequence[Standing], runs: Sequence[RunRecord], now: dateti
     yield f'<p class="muted">as of {now:%Y-%m-%d %H:%M} UTC</p>'
     yield from _overview(standings)
     for standing in sorted(standings, key=lambda standing: standing.is_healthy):
-        own = [run for run in runs if run.pipeline == standing.pipeline][:_RUNS_SHOWN]
-        yield from _section(standing, own[::-1], now)
+        own = [run for run in runs if (run.pipeline, run.state_key) == (standing.pipeline, standing.state_key)]
+        yield from _section(standing, own[:_RUNS_SHOWN][::-1], now)
     yield "</body></html>\n"
 
 
@@ -82,6 +83,9 @@ def _section(standing: Standing, runs: Sequence[RunRecord], now: datetime) -> It
         yield f"<figure>{rate_plot(runs)}<figcaption>Records a second</figcaption></figure>"
         fresh = freshness_plot(runs, now, standing.stale_after_s)
         yield f"<figure>{fresh}<figcaption>Age of the last success</figcaption></figure></div>"
+        if standing.refused:
+            yield f'<p><span class="badge warn">{standing.refused:,} records refused</span> by the target in the last'
+            yield " success, and left out: its log, or its quarantine, says which and why.</p>"
         yield from _streams(standing)
     failures = [run for run in reversed(runs) if run.status not in ("success", "running")]
     for run in failures[:_FAILURES_SHOWN]:
@@ -91,15 +95,18 @@ def _section(standing: Standing, runs: Sequence[RunRecord], now: datetime) -> It
 
 def _streams(standing: Standing) -> Iterator[str]:
     streams = standing.last_success.streams if standing.last_success else {}
-    names = sorted({*streams, *standing.lags})
+    refused = refused_in(standing.last_success) if standing.last_success else {}
+    names = sorted({*streams, *standing.lags, *refused})
     if not names:
         return
     yield '<details><summary>Streams of the last success</summary><table><tr><th>stream<th class="right">records'
-    yield '<th class="right">age of its bookmark</tr>'
+    yield '<th class="right">refused by the target<th class="right">age of its bookmark</tr>'
     for name in names:
         records = f"{streams[name]['records']:,}" if name in streams else ""
         lag = span(standing.lags.get(name))
-        yield f'<tr><td>{escape(name)}<td class="right">{records}<td class="right">{lag}</tr>'
+        left_out = f"{refused[name]:,}" if name in refused else ""
+        yield f"<tr><td>{escape(name)}"
+        yield "".join(f'<td class="right">{cell}' for cell in (records, left_out, lag)) + "</tr>"
     yield "</table></details>"
 
 
