@@ -107,10 +107,12 @@ class Outcome:
             return f"ended by {signal.Signals(-self.exit_code).name}"
         return f"exit code {self.exit_code}"
 
-    def last_words(self, limit: int = 300) -> str:
-        """Give the last line of stderr, cut."""
-        lines = self.errors.strip().splitlines()
-        return lines[-1].strip()[:limit] if lines else "(nothing)"
+    def last_words(self, limit: int = 2_000) -> str:
+        """Give the last message of stderr on one line: its last line, with the indented ones that go on with it."""
+        lines = self.errors.strip("\n").rstrip().splitlines()
+        begins = next((index for index in range(len(lines) - 1, 0, -1) if lines[index][:1].strip()), 0)
+        words = " | ".join(stripped for line in lines[begins:] if (stripped := line.strip()))
+        return (words if len(words) <= limit else f"{words[: limit - 1]}…") or "(nothing)"
 
 
 class Limit:

@@ -27,6 +27,26 @@ def test_what_a_command_did(go):
     assert (outcome.exit_code, outcome.stdout, outcome.ok) == (3, b"out\nfirst\n", False)
     assert outcome.last_words() == "two"
     assert outcome.ending() == "exit code 3; stderr ends: two"
+
+
+@pytest.mark.parametrize(
+    ("written", "last"),
+    [
+        (
+            "INFO begins\nFATAL not valid:\n  key: is required\n  help: x\n",
+            "FATAL not valid: | key: is required | help: x",
+        ),
+        ("Traceback:\n  File\n    raise\nValueError: no\n\n", "ValueError: no"),
+        ("  all\n  of it\n", "all | of it"),
+        ("x" * 1_999, "x" * 1_999),
+        ("x" * 3_000, "x" * 1_999 + "…"),
+        ("INFO one\n\n  two\n", "INFO one | two"),
+        (" \n", "(nothing)"),
+    ],
+)
+def test_the_last_message_is_given_whole(go, written, last):
+    outcome = go(f"import sys; sys.stderr.write({written!r})")
+    assert outcome.last_words() == last
     assert 0 < outcome.first_output_s <= outcome.seconds
     assert outcome.peak_memory_bytes > 2**20
 
