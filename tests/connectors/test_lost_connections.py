@@ -11,7 +11,7 @@ import pymysql
 import pytest
 from cut_proxy import CUT, CUT_BEHIND, PASS, CutProxy
 
-from singerkit.errors import FatalSyncError
+from singerkit.errors import FatalSyncError, RetriableSyncError
 from singerkit.sql.dialects.mysql import MySQL
 from singerkit.sql.dialects.postgresql import PostgreSQL
 from singerkit.sql.kinds import INTEGER, TEXT
@@ -96,7 +96,7 @@ def test_a_connection_cut_anywhere_stores_each_batch_once_or_says_that_it_may_no
             try:
                 table.store([{"id": number, "name": "x"}], remove_deleted=False)
                 present.add(number)
-            except FatalSyncError as error:
+            except RetriableSyncError as error:
                 assert cut.was_commit and not keys
                 assert "it may be stored or not" in str(error)
                 cut_commits += 1
@@ -129,7 +129,7 @@ def test_a_server_that_does_not_come_back_is_told(server, monkeypatch):
         table = database.table("people", overwrite=False)
         table.adapt(TablePlan({"id": INTEGER, "name": TEXT}, {}, ("id",)))
         cut.blocks_left, proxy.refusals, before = 2, 100, proxy.connections
-        with pytest.raises(FatalSyncError, match=r"reached|Lost connection"):
+        with pytest.raises(RetriableSyncError, match=r"reached|Lost connection"):
             table.store([{"id": 1, "name": "x"}], remove_deleted=False)
         assert proxy.connections - before == 3
         database.close()

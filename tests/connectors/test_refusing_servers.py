@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Thread
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -64,6 +65,29 @@ def test_a_server_that_is_not_there_is_told_at_once(server):
         port = free.getsockname()[1]
     ended = refused(server, 1, "can't be reached", port=port, password=SECRET)
     assert "trying again" not in ended.err
+    assert ended.err.endswith("errors.html#retriablesyncerror\n")
+
+
+def test_a_server_that_is_starting_is_not_a_problem_of_the_config(tmp_path):
+    target = plugin("target-postgres", tmp_path)
+    fields = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+    answer = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=refuse_all, args=(listener, answer), daemon=True).start()
+        settings = {"host": "127.0.0.1", "port": listener.getsockname()[1], "ssl_mode": "disable"}
+        ended = refused(target, 1, "can't be reached", "starting up", **settings)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert ended.err.endswith("errors.html#retriablesyncerror\n")
+
+
+def refuse_all(listener, answer):
+    """Give the same answer to whoever connects, until the listener ends."""
+    with suppress(OSError):
+        while True:
+            client, _ = listener.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(answer)
 
 
 @pytest.mark.parametrize(

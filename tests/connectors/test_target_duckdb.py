@@ -174,6 +174,7 @@ def test_a_locked_database_is_one_error_and_nothing_is_released(duck):
     holder.communicate()
     assert (ended.code, ended.out) == (1, "")
     assert "lock" in ended.err
+    assert ended.err.endswith("errors.html#retriablesyncerror\n")
 
 
 def test_values_are_not_in_errors(duck):

@@ -184,6 +184,7 @@ def test_a_locked_database_is_one_error_and_nothing_is_released(sqlite):
     connection.close()
     assert (ended.code, ended.out) == (1, "")
     assert "another program has locked the database" in ended.err
+    assert ended.err.endswith("errors.html#retriablesyncerror\n")
 
 
 def test_a_file_that_is_no_database_is_one_error(sqlite):

@@ -13,7 +13,7 @@ from sqlalchemy import types
 from sqlalchemy.dialects import postgresql as pg
 
 from singerkit.compat.overrides import SQL_CONNECTOR_OVERRIDES
-from singerkit.errors import ConfigurationError, DataError, DiscoveryError, FatalSyncError
+from singerkit.errors import ConfigurationError, DataError, DiscoveryError, FatalSyncError, RetriableSyncError
 from singerkit.sql.column_types import widest
 from singerkit.sql.connector import FullyQualifiedName, JSONSchemaToSQL, SQLConnector, SQLToJSONSchema
 from singerkit.sql.full_names import name_parts
@@ -397,6 +397,12 @@ def test_what_the_database_says_of_a_value_is_not_told(postgresql):
     assert "can4ry" not in str(refused.value)
     with pytest.raises(FatalSyncError, match="nowhere"), connector._connect() as connection:
         connection.exec_driver_sql("SELECT * FROM nowhere")
+
+
+def test_a_connection_that_the_server_ends_is_something_that_may_pass(postgresql):
+    connector, _ = connect(postgresql)
+    with pytest.raises(RetriableSyncError), connector._connect() as connection:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 def test_a_collation_is_taken_out_and_put_back():

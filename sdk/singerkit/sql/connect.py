@@ -11,7 +11,14 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from singerkit.errors import ConfigurationError, DataError, FatalSyncError, MissingExtraError
+from singerkit.errors import (
+    ConfigurationError,
+    DataError,
+    FatalSyncError,
+    MissingExtraError,
+    RetriableSyncError,
+    SyncError,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Dialect, Engine
@@ -116,7 +123,8 @@ class DatabaseAccess:
     def explained(self) -> Iterator[None]:
         """Say what the database or its driver refuses, without statements and their values.
 
-        Errors: ``DataError`` for a value or row, ``FatalSyncError`` for anything else.
+        Errors: ``DataError`` for a value or row, ``RetriableSyncError`` where the connection was lost,
+        ``FatalSyncError`` for anything else.
         """
         import sqlalchemy
 
@@ -130,7 +138,7 @@ class DatabaseAccess:
     def rows(self, statement: Executable, batch_rows: int = FETCHED_ROWS) -> Iterator[Sequence[Mapping[str, Any]]]:
         """Give the rows of a query, so many at once, through a cursor that stays at the server.
 
-        Errors: ``FatalSyncError`` for what the database refuses, also half way.
+        Errors: those of :meth:`explained`, also half way.
         """
         with self.explained(), self._connect() as connection:
             options = {"stream_results": True, "max_row_buffer": batch_rows}
@@ -153,7 +161,7 @@ def without_credentials(text: str) -> str:
     return _CREDENTIALS.sub("://***@", text)
 
 
-def explanation(error: Exception) -> DataError | FatalSyncError:
+def explanation(error: Exception) -> SyncError:
     """Give our error for one of SQLAlchemy's; what the database says of a value may hold it, and is left out."""
     from sqlalchemy import exc
 
@@ -163,7 +171,8 @@ def explanation(error: Exception) -> DataError | FatalSyncError:
     if isinstance(error, exc.StatementError) and not isinstance(error, exc.DBAPIError):
         return DataError(f"a value has a type that its column does not take ({type(original).__name__})")
     first_line = str(original or error).strip().partition("\n")[0]
-    return FatalSyncError(f"the database: {without_credentials(first_line)}")
+    kind = RetriableSyncError if getattr(error, "connection_invalidated", False) else FatalSyncError
+    return kind(f"the database: {without_credentials(first_line)}")
 
 
 def _has_json(dialect: type[Dialect]) -> bool:

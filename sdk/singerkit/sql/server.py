@@ -17,7 +17,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any, TypeVar
 
-from singerkit.errors import DataError, FatalSyncError, SingerKitError
+from singerkit.errors import DataError, FatalSyncError, RetriableSyncError, SingerKitError
 from singerkit.sql.dialect import Dialect
 from singerkit.sql.names import marked, quoted, table_name
 from singerkit.sql.server_table import ServerTable
@@ -37,7 +37,7 @@ class ServerDatabase(Database):
     def __init__(self, dialect: Dialect, schema: str | None) -> None:
         """Connect.
 
-        Errors: ``ConfigurationError`` or ``FatalSyncError`` saying why that is not possible.
+        Errors: ``ConfigurationError``, ``FatalSyncError`` or ``RetriableSyncError`` saying why that is not possible.
         """
         self.dialect = dialect
         self._lock = Lock()
@@ -52,7 +52,8 @@ class ServerDatabase(Database):
 
         ``repeatable``: doing it twice has the same result.
 
-        Errors: ``DataError`` for values that the server refuses, ``FatalSyncError`` for anything else.
+        Errors: ``DataError`` for values that the server refuses, ``RetriableSyncError`` where it can't be reached,
+        ``FatalSyncError`` for anything else.
         """
         for wait_s in (*_WAITS_S, None):
             connection = None
@@ -161,7 +162,7 @@ class ServerDatabase(Database):
         if isinstance(error, SingerKitError):
             return error
         if committing and self.dialect.is_lost(error):
-            return FatalSyncError(
+            return RetriableSyncError(
                 "the connection was lost while a batch was committed, so it may be stored or not; run again: records "
                 "without key properties may then be there twice"
             )

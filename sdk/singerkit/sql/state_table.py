@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from singerkit import clock
-from singerkit.errors import ConfigurationError, DataError, FatalSyncError, StateError
+from singerkit.errors import ConfigurationError, DataError, FatalSyncError, RetriableSyncError, StateError
 from singerkit.sql import kinds
 from singerkit.sql.tables import Database
 
@@ -184,7 +184,7 @@ class StateTable:
     def _explained(self, work: Callable[[], _Result]) -> _Result:
         try:
             return work()
-        except FatalSyncError as error:
+        except (FatalSyncError, RetriableSyncError) as error:
             error.args = (f"the table of states, {self._name}, can't be used: {error}",)
             raise
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from singerkit.errors import FatalSyncError, MissingExtraError
+from singerkit.errors import FatalSyncError, MissingExtraError, RetriableSyncError
 from singerkit.sql.tables import RefusedRow
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: How the field of a line is named whose value can't become its column's type; the value stands before it.
 _FIELD = re.compile(r"when casting from source column (c\d+)\b")
+#: What it says of a file that another program has; there is no class or code for that.
+_LOCKED = "Could not set lock on file"
 #: Messages about a constraint that name the table's parts only.
 _WITHOUT_VALUES = re.compile(r"Constraint Error: ((?:CHECK|NOT NULL) constraint failed.*)")
 
@@ -38,7 +40,8 @@ def import_duckdb() -> Any:
 def explained(path: str) -> Iterator[None]:
     """Say what DuckDB refuses, without the values that its messages quote.
 
-    Errors: ``FatalSyncError``; ``RefusedRow`` where it is about a value, its ``column`` the field of the line.
+    Errors: ``FatalSyncError``; ``RetriableSyncError`` where another program has the file; ``RefusedRow`` where it is
+    about a value, its ``column`` the field of the line.
     """
     duckdb = import_duckdb()
     try:
@@ -47,7 +50,8 @@ def explained(path: str) -> Iterator[None]:
         raise _refused(error) from None
     except duckdb.Error as error:
         first_line = str(error).partition("\n")[0]
-        raise FatalSyncError(f"'{path}': {first_line}") from error
+        kind = RetriableSyncError if _LOCKED in first_line else FatalSyncError
+        raise kind(f"'{path}': {first_line}") from error
     except OSError as error:
         raise FatalSyncError(f"'{path}': {error.strerror}") from error
 

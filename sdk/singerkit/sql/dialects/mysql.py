@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from singerkit.errors import ConfigurationError, FatalSyncError, MissingExtraError, SingerKitError
+from singerkit.errors import ConfigurationError, FatalSyncError, MissingExtraError, RetriableSyncError, SingerKitError
 from singerkit.records.columns import Values
 from singerkit.sql.delimited import Texts, delimited_rows
 from singerkit.sql.dialect import Dialect, Layout, refusing_half_characters
@@ -30,6 +30,8 @@ _GONE = frozenset({1053, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2055})
 #: A deadlock, a lock that was waited for too long, a row or table that changed meanwhile, a statement that was stopped,
 #: a table or column that another program made just now.
 _UNDONE = frozenset({1020, 1205, 1213, 1317, 1412, 1684, 1050, 1060, 1007})
+#: Too many connections.
+_BUSY = frozenset({1040, 1203})
 _LOCAL_REFUSED = frozenset({1148, 3948, 4166})
 _DENIED = frozenset({1044, 1045, 1049, 1698})
 _FORBIDDEN = frozenset({1044, 1142, 1143, 1227})
@@ -112,8 +114,9 @@ class MySQL(Dialect):
                 f"of 8,126 bytes, and this row needs more; select fewer properties (error {number})"
             )
         if number in {2002, 2003}:
-            return FatalSyncError(f"the database can't be reached: {problem}")
-        return FatalSyncError(f"the database: {problem} (error {number})")
+            return RetriableSyncError(f"the database can't be reached: {problem}")
+        kind = RetriableSyncError if number in _BUSY or self.is_lost(error) else FatalSyncError
+        return kind(f"the database: {problem} (error {number})")
 
     def is_lost(self, error: Exception) -> bool:
         """Tell whether the connection is gone."""

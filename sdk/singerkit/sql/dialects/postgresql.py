@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from singerkit.errors import ConfigurationError, FatalSyncError, MissingExtraError, SingerKitError
+from singerkit.errors import ConfigurationError, FatalSyncError, MissingExtraError, RetriableSyncError, SingerKitError
 from singerkit.records.columns import Values
 from singerkit.sql.delimited import Texts, delimited_rows
 from singerkit.sql.dialect import Dialect, Layout, refusing_half_characters
@@ -71,11 +71,16 @@ class PostgreSQL(Dialect):
             connection = self._psycopg.connect(**self._parameters)
         except self._psycopg.OperationalError as error:
             _, answered, problem = str(error).rpartition("FATAL:")
-            if not answered:
+            if not answered or self._is_starting():
                 raise
             raise ConfigurationError(f"PostgreSQL refuses the connection: {problem.strip()}") from None
         connection.prepare_threshold = None  # its statements differ, or run once a batch: preparing gains nothing
         return connection
+
+    def _is_starting(self) -> bool:
+        """Ask whether the server takes no connections at all just now; a refusal's message does not say its code."""
+        where = self._psycopg.conninfo.make_conninfo(**self._parameters)
+        return bool(self._psycopg.pq.PGconn.ping(where.encode()) == self._psycopg.pq.Ping.REJECT)
 
     def explain(self, error: Exception) -> SingerKitError | None:
         """Give our error: the server's primary message holds no values, its detail may."""
@@ -84,7 +89,7 @@ class PostgreSQL(Dialect):
         problem = error.diag.message_primary or str(error).strip().partition("\n")[0]
         state = error.sqlstate or ""
         if error.sqlstate is None and not isinstance(error, self._psycopg.errors.DataError):
-            return FatalSyncError(f"PostgreSQL can't be reached: {problem}")
+            return RetriableSyncError(f"PostgreSQL can't be reached: {problem}")
         if state == "42501":
             return FatalSyncError(f"PostgreSQL: {problem}; grant it to the user, or make the table beforehand")
         if state.startswith("22"):
@@ -93,7 +98,8 @@ class PostgreSQL(Dialect):
             return RefusedRow(f"PostgreSQL refuses a row{_place(error)}: {problem}", _column(error))
         if state == "P0001":  # its text is the trigger's, and may hold a value
             return RefusedRow(f"a trigger in PostgreSQL refuses a row ({state})")
-        return FatalSyncError(f"PostgreSQL: {problem} ({state})")
+        kind = RetriableSyncError if self.is_lost(error) else FatalSyncError
+        return kind(f"PostgreSQL: {problem} ({state})")
 
     def is_lost(self, error: Exception) -> bool:
         """Tell whether the connection is gone."""

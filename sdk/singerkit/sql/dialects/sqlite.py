@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, TypeVar
 
-from singerkit.errors import DataError, FatalSyncError
+from singerkit.errors import DataError, FatalSyncError, RetriableSyncError
 from singerkit.records.columns import Values, are_nested, as_json, columns_of, types_in
 from singerkit.records.json_text import json_text
 from singerkit.sql.dialects import sqlite_ddl as ddl
@@ -114,7 +114,8 @@ class SQLiteDatabase(Database):
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Have the database for oneself; what is done holds, on the disk, when this ends without an error.
 
-        Errors: ``FatalSyncError`` for what SQLite refuses, ``DataError`` for what a constraint of a table refuses.
+        Errors: ``FatalSyncError`` for what SQLite refuses, ``RetriableSyncError`` where another program has it,
+        ``DataError`` for what a constraint of a table refuses.
         """
         with self._lock, self._explained():
             self._connection.execute("BEGIN IMMEDIATE")
@@ -133,14 +134,13 @@ class SQLiteDatabase(Database):
         except sqlite3.IntegrityError as error:
             raise DataError(f"the database refuses a row: {error}") from error
         except sqlite3.Error as error:
-            raise FatalSyncError(f"'{self._path}': {self._problem(error)}") from error
+            if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                raise RetriableSyncError(
+                    f"'{self._path}': another program has locked the database (waited {self._busy_timeout_s:g} seconds)"
+                ) from error
+            raise FatalSyncError(f"'{self._path}': {error}") from error
         except OSError as error:
             raise FatalSyncError(f"'{self._path}': {error.strerror}") from error
-
-    def _problem(self, error: sqlite3.Error) -> str:
-        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return f"another program has locked the database (waited {self._busy_timeout_s:g} seconds)"
-        return str(error)
 
 
 class SQLiteTable(Table):
