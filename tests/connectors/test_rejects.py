@@ -49,6 +49,7 @@ def test_skip_counts_and_writes_nothing(jsonl):
     ended = jsonl.load(schema(), *messages, state(1), on_invalid="skip")
     assert ids(jsonl) == [n for n in range(20) if n != 3]
     assert "1 records were refused and left out" in ended.err
+    assert '"metric":"refused_record_count","value":1,"tags":{"stream":"people"' in ended.err
     assert not (jsonl.folder.parent / "quarantine").exists()
 
 
