@@ -27,6 +27,8 @@ def test_what_a_command_did(go):
     assert (outcome.exit_code, outcome.stdout, outcome.ok) == (3, b"out\nfirst\n", False)
     assert outcome.last_words() == "two"
     assert outcome.ending() == "exit code 3; stderr ends: two"
+    assert 0 < outcome.first_output_s <= outcome.seconds
+    assert outcome.peak_memory_bytes > 2**20
 
 
 @pytest.mark.parametrize(
@@ -47,8 +49,6 @@ def test_what_a_command_did(go):
 def test_the_last_message_is_given_whole(go, written, last):
     outcome = go(f"import sys; sys.stderr.write({written!r})")
     assert outcome.last_words() == last
-    assert 0 < outcome.first_output_s <= outcome.seconds
-    assert outcome.peak_memory_bytes > 2**20
 
 
 def test_input_is_fed_while_output_is_read(go):
