@@ -111,6 +111,25 @@ def test_every_byte_that_is_turned_in_a_state_is_noticed(path):
         assert all(stored in before for stored in after)
 
 
+def test_damage_that_hides_a_state_does_not_make_it_one_that_never_was(tmp_path):
+    """Whatever page is written over: what was stored is given, or it is an error."""
+    path, keys, page = tmp_path / "state.db", [f"pipeline {n}" for n in range(20)], 4096
+    with closing(SQLiteStore(path)) as store:
+        for key in keys:
+            store.put(key, {"of": key}, expected=None, lease=store.acquire(key, "tests", 60), run="r")
+    content = path.read_bytes()
+    for place in range(page, len(content), page):
+        path.write_bytes(content[: place + 8] + b"X" * 32 + content[place + 40 :])
+        for key in keys:
+            try:
+                with closing(SQLiteStore(path)) as store:
+                    found = store.get(key)
+            except StoreError:
+                continue
+            assert found is not None
+            assert found.state == {"of": key}
+
+
 def read_all(path):
     with closing(SQLiteStore(path)) as store:
         assert store.get("k") is not None

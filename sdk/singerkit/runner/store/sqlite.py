@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from singerkit.clock import utc_now
-from singerkit.runner.store.base import StoreAwayError, StoreError
+from singerkit.runner.store.base import StoreAwayError, StoredState, StoreError
 from singerkit.runner.store.durable import synchronize_folder
 from singerkit.runner.store.sql import TABLES, VERSION, Execute, SQLStore
 
@@ -42,6 +42,7 @@ class SQLiteStore(SQLStore):
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()
+        self._is_whole = False
         with self._explained():
             self._make_if_missing()
             self._database = _connected(path)
@@ -56,6 +57,14 @@ class SQLiteStore(SQLStore):
         """Close the file."""
         with self._lock, self._explained():
             self._database.close()
+
+    def get(self, key: str) -> StoredState | None:
+        """Give the newest state of a key, or ``None``: that only where the file is whole, as damage can hide a row."""
+        found = super().get(key)
+        if found is None and not self._is_whole:
+            self._read(_check_whole)
+            self._is_whole = True
+        return found
 
     def _read(self, work: Callable[[Execute], T]) -> T:
         with self._lock, self._explained():
@@ -172,6 +181,18 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def _check_whole(execute: Execute) -> None:
+    """Look at all of the file.
+
+    Errors: ``sqlite3.DatabaseError`` for the first thing that is wrong with it.
+    """
+    ((said,),) = execute("PRAGMA integrity_check(1)")
+    if said != "ok":
+        error = sqlite3.DatabaseError(said.splitlines()[-1])
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
 
 def _for_sqlite(statement: str) -> str:
