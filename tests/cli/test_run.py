@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -80,3 +82,12 @@ def test_stdout_can_be_used_like_a_file(run, config):
         assert f"INFO tap-x: {'bytes' if who == 'buffer' else 'lines'} printed by {who}\n" in done.stderr
     for who in ("descriptor", "child", "grandchild"):
         assert f"\nprinted by {who}\n" in done.stderr
+
+
+def test_what_a_program_logged_is_told_line_by_line(tmp_path):
+    work = "from singerkit.errors import DiscoveryError as E; from singerkit.cli.run import boundary\n"
+    work += "def fail(): raise E('x could not discover its streams (exit code 2)\\n  no such host\\n  a\\\\nb')\n"
+    ended = subprocess.run([sys.executable, "-c", f"{work}boundary('x', fail)"], capture_output=True, text=True)
+    lines = ended.stderr.splitlines()
+    assert lines[0].endswith("could not discover its streams (exit code 2)")
+    assert lines[1:3] == ["  no such host", "  a\\nb"]

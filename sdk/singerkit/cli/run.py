@@ -61,6 +61,8 @@ def _report(name: str, error: SingerKitError) -> None:
     details: list[str] = getattr(error, "errors", None) or getattr(error, "violations", None) or []
     # The description repeats the details as lines; the log shows each below the message, escaped by itself.
     headline = error.describe().removesuffix("".join(f"\n  {line}" for line in details))
+    if not details:  # of a program that was asked something, and failed: the end of its log
+        headline, *details = headline.split("\n  ")
     _critical(name, headline, error, details, help_pages.page_on_error(type(error)))
 
 
