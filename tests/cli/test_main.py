@@ -36,6 +36,11 @@ def test_an_unknown_command_gets_a_suggestion():
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is no command 'tap-cvs'; did you mean 'tap-csv'?" in done.stderr
     assert singerkit("--nope").returncode == 2
+    said = singerkit("target-snowflake").stderr
+    assert (
+        "there is no command 'target-snowflake': a connector that does not come with singerkit is run as `target"
+        in said
+    )
 
 
 def test_a_connector_gets_the_rest_of_the_words(tmp_path, monkeypatch):

@@ -59,6 +59,28 @@ def test_a_name_that_is_not_known_gets_a_suggestion():
     assert suggestion("zzz", ["api_key"]) == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("target-snowflake", ["target-sqlite", "target-jsonl", "tap-snow"], None),
+        ("tap-shop", ["tap-sql", "target-shop"], None),
+        ("target-postgresql", ["target-postgres", "tap-postgresql"], "target-postgres"),
+        ("tap-cvs", ["tap-csv", "tap-sql"], "tap-csv"),
+        ("tpa-csv", ["tap-csv", "tap-sql"], "tap-csv"),
+        ("tap-shop", ["shop"], "shop"),
+    ],
+)
+def test_what_all_names_of_a_kind_begin_with_is_no_likeness(name, known, meant):
+    assert suggestion(name, known) == (f"; did you mean '{meant}'?" if meant else "")
+
+
+def test_a_misspelt_name_is_found_beside_the_one_that_is_required():
+    files = {"type": "array", "items": {"required": ["path"], "properties": {"path": {}, "patch": {}}}}
+    schema = {"properties": {"files": files}}
+    assert config_problems({"files": [{"pth": "a"}]}, schema) == ["files[0].path: is required; is 'pth' meant for it?"]
+    assert config_problems({"files": [{"patch": "a"}]}, schema) == ["files[0].path: is required"]
+
+
 def test_formats_are_left_to_the_connector():
     assert config_problems({"d": "2024-01-01"}, {"properties": {"d": {"type": "string", "format": "date-time"}}}) == []
 

@@ -90,6 +90,12 @@ Documentation: {DOCUMENTATION}
 """
 
 
+def _how_another_is_run(name: str) -> str:
+    if not name.startswith(("tap-", "target-", "mapper-")):
+        return ""
+    return f": a connector that does not come with singerkit is run as `{name}`, or by `singerkit run`"
+
+
 class _Verbs(click.Group):
     """Imports a verb when it is used; shows the connectors in its help too, and what a mistyped name may have meant."""
 
@@ -116,7 +122,8 @@ class _Verbs(click.Group):
         if name not in VERBS and not name.startswith("-"):
             from singerkit.config.problems import suggestion  # only a mistake needs it
 
-            ctx.fail(f"there is no command '{name}'{suggestion(name, [*CONNECTORS, *VERBS])}")
+            hint = suggestion(name, [*CONNECTORS, *VERBS]) or _how_another_is_run(name)
+            ctx.fail(f"there is no command '{name}'{hint}")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

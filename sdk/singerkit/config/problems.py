@@ -51,19 +51,20 @@ def problems_of(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Pr
         raise ConfigurationError(
             f"the connector's own schema of its settings is not valid JSON Schema at {place}: report it to its author"
         ) from None
-    problems = [found for error in validator.iter_errors(dict(config)) for found in _problems_in(error, schema)]
+    problems = [found for error in validator.iter_errors(dict(config)) for found in _problems_in(error, schema, config)]
     return list(dict.fromkeys(problems))
 
 
-def _problems_in(error: Any, schema: Mapping[str, Any]) -> Iterator[Problem]:
+def _problems_in(error: Any, schema: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Problem]:
     """Give what one broken rule says; the message that jsonschema-rs gives is never used, it holds the value."""
     path: _Path = tuple(error.instance_path)
     rule, wanted = error.kind.name, error.kind.value
     if rule in ("anyOf", "oneOf") and (inner := _intended_branch(error)):
         for part in inner:
-            yield from _problems_in(part, schema)
+            yield from _problems_in(part, schema, config)
     elif rule in ("required", "dependentRequired"):
-        yield Problem((*path, wanted), "is required")
+        unknown = _unknown_names(config, path, _siblings(schema, error.schema_path))
+        yield Problem((*path, wanted), f"is required{_written_for(wanted, unknown)}")
     elif rule in ("additionalProperties", "unevaluatedProperties"):
         known = _siblings(schema, error.schema_path)
         for name in wanted:
@@ -73,6 +74,20 @@ def _problems_in(error: Any, schema: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem((*path, error.kind.error.instance), f"its name {_what(of_name.name, of_name.value)}")
     else:
         yield Problem(path, _what(rule, wanted))
+
+
+def _unknown_names(config: Any, path: _Path, known: Sequence[str]) -> list[str]:
+    """Give the names at a place of the config that its schema does not have; none where it says no names."""
+    for step in path:
+        config = config[step]
+    return [name for name in config if name not in known] if known else []
+
+
+def _written_for(wanted: str, names: Sequence[str]) -> str:
+    from difflib import get_close_matches  # only a mistake needs it
+
+    close = get_close_matches(wanted, names, n=1)
+    return f"; is '{close[0]}' meant for it?" if close else ""
 
 
 def _siblings(schema: Any, rule_path: Sequence[str | int]) -> list[str]:
@@ -144,8 +159,17 @@ _RULES: Mapping[str, Callable[[Any], str]] = {
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """Give ``; did you mean ...`` when a known name is close, else nothing."""
+    """Give ``; did you mean ...`` when a known name is close, else nothing.
+
+    What tap-shop and tap-sql have in common is no likeness: where a name says its kind, the rest of it has to be like.
+    """
     from difflib import get_close_matches  # only a mistake needs it
 
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    kind = _kind_of(name)
+    rests = {other.removeprefix(kind): other for other in known if not kind or _kind_of(other) in ("", kind)}
+    close = get_close_matches(name.removeprefix(kind), rests, n=1)
+    return f"; did you mean '{rests[close[0]]}'?" if close else ""
+
+
+def _kind_of(name: str) -> str:
+    return next((kind for kind in ("tap-", "target-", "mapper-") if name.startswith(kind)), "")

@@ -286,6 +286,10 @@ def test_environments_are_checked(project, environment, message):
         ("taps.tap-csv.config.k = '${NONE}'", "1: taps.tap-csv.config.k: the environment variable NONE is not set"),
         ("taps.tap-csv.environment.k = '${NONE}'", "taps.tap-csv.environment.k: the environment variable NONE"),
         ("[taps.tap-csv]\ncommand = 'tap-cvs'", "singer.toml:2: taps.tap-csv: there is no program 'tap-cvs' on PATH"),
+        (
+            "[targets.target-jsonl]\ncommand = 'target-snowflake'",
+            "none comes with singerkit: install it (singer.toml can, by `package`) or write its path",
+        ),
         ("[taps.tap-csv]\ncommand = 'x \"y'", "taps.tap-csv.command: no closing quotation"),
         ("[taps.tap-csv]\npackage = 'tap-csv==1'", "it is not installed: run `singerkit install tap-csv`"),
         ("[taps.tap-csv]\nconfig_file = 'x.json'", "taps.tap-csv.config_file: config file '"),

@@ -57,5 +57,7 @@ def found_program(folder: Path, words: list[str], where: str) -> tuple[str, ...]
     if name in CONNECTORS:
         # -P: what lies in the project's folder must not be imported in place of the standard library.
         return (sys.executable, "-P", "-m", "singerkit", *words)
-    hint = suggestion(name, [*CONNECTORS]) or "; say in `command` what to run, or in `package` what to install"
+    hint = suggestion(name, [*CONNECTORS]) or (
+        ": install it (singer.toml can, by `package`) or write its path; `singerkit connectors` lists those that come"
+    )
     raise ConfigurationError(f"{where}: there is no program '{name}' on PATH, and none comes with singerkit{hint}")
