@@ -12,7 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from singerkit.records.expression import _FUNCTIONS, _METHODS, _TIME_CONSTANTS, _TIME_FUNCTIONS
+from singerkit.records.expression import _FUNCTIONS, _TIME_CONSTANTS, _TIME_FUNCTIONS
+from singerkit.records.meter import METHODS
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/map-streams.md"
 BLOCK = re.compile(r"^```(json|text)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -27,7 +28,7 @@ def functions_text():
         f"Of times: {listed(_TIME_FUNCTIONS)}; {listed(_TIME_CONSTANTS)}.",
     ]
     lines += ["", "| methods of | |", "|---|---|"]
-    lines += [f"| `{kind.__name__}` | {listed(sorted(methods))} |" for kind, methods in _METHODS.items()]
+    lines += [f"| `{kind.__name__}` | {listed(sorted(methods))} |" for kind, methods in METHODS.items()]
     return "\n".join(lines) + "\n\n"
 
 
