@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from contextlib import closing
 from typing import NamedTuple
 
 import pytest
@@ -136,3 +137,41 @@ def test_commands_of_another_folder_have_a_state_of_their_own(bench, tmp_path):
 def test_a_full_refresh_of_an_unknown_stream_is_noticed(shop):
     shop.run("run", "a")
     assert "no bookmark of a stream 'x'" in shop.run("run", "a", "--full-refresh", "x").said
+
+
+TOLD = "[notify.log]\ncommand = ['sh', '-c', 'cat >> told.jsonl; echo >> told.jsonl']\n"
+
+
+def told(shop):
+    path = shop.folder / "told.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_what_could_not_begin_is_kept_and_told_like_any_failure(shop):
+    shop.extra = f"[taps.b.config]\ntoken = '${{NOWHERE}}'\n{TOLD}"
+    assert shop.run("run", "b").code == 2
+    assert [(event["event"], event["run"]["status"]) for event in told(shop)] == [("failure", "config")]
+    assert "NOWHERE is not set" in told(shop)[0]["text"]
+    assert shop.run("status", "b").code == 1
+    assert shop.run("run", "b", NOWHERE="x").code == 0
+    assert [event["event"] for event in told(shop)] == ["failure", "recovery"]
+    assert shop.run("status", "b").code == 0
+
+
+def test_what_is_only_looked_at_is_no_run(shop):
+    shop.extra = f"[taps.b.config]\ntoken = '${{NOWHERE}}'\n{TOLD}"
+    assert shop.run("run", "b", "--dry-run").code == 2
+    assert shop.run("run", "a", "--backfill", "2025").code == 2
+    with closing(shop.store()) as store:
+        assert (told(shop), store.runs()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("options", "pipeline"), [(["--executor", "local:2"], "a"), (["--shard", "0/2"], "a#share-0-of-2")]
+)
+def test_units_that_can_not_be_planned_are_told_of(shop, options, pipeline):
+    shop.taps = {"a": "print('no such host', file=sys.stderr); sys.exit(1)"}
+    shop.extra = TOLD
+    assert shop.run("run", "a", *options).code == 3
+    assert [(event["run"]["pipeline"], event["run"]["status"]) for event in told(shop)] == [(pipeline, "tap_failed")]
+    assert "no such host" in told(shop)[0]["text"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from singerkit.cli.run_display import JSONLines, Unfailing, display_for
+from singerkit.cli.told_runs import Teller
 from singerkit.cli.workplace import Workplace
 from singerkit.errors import ConfigurationError
 from singerkit.runner.executors import open_workers
@@ -18,7 +20,7 @@ from singerkit.runner.scale_out import ScaleOut, shard_of
 from singerkit.runner.store.base import RunRecord, StoredState
 from singerkit.runner.supervise.attempt import Ending, Progress
 from singerkit.runner.unit_runs import Where, run_unit
-from singerkit.runner.units import Unit, plan_units
+from singerkit.runner.units import KEY_MARK, Unit, plan_units
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,24 @@ def run_one_unit(text: str, project: Project, place: Workplace) -> RunRecord:
 
 
 def run_scaled(
-    job: Job, place: Workplace, project: Project, executor: str, share: tuple[int, int] | None, wait_s: float
+    job: Job, teller: Teller, project: Project, executor: str, share: tuple[int, int] | None, wait_s: float
 ) -> RunRecord:
     """Prepare the target, then run all units or a share (index from 0, count) on an executor.
 
     Errors: ``ConfigurationError``, ``LockedError``, ``StoreError``, ``SyncError`` when the target can't be prepared.
     """
-    listener = display_for()
-    units = plan_units(job, place.folder)
-    if share is not None:
-        units = shard_of(units, *share)
-    prepare(job, place.folder)
+    place = teller.place
     name = f"share-{share[0]}-of-{share[1]}" if share else ""
-    scale_out = ScaleOut(job, units, _where(project, place), place.store, listener, share=name, wait_s=wait_s)
-    with open_workers(executor, job.resources) as workers:
+    mark = f"{KEY_MARK}{name}" if share else ""
+    with ExitStack() as opened:
+        with teller.beginning(f"{job.name}{mark}", f"{job.state_key}{mark}"):
+            workers = opened.enter_context(open_workers(executor, job.resources))
+            units = plan_units(job, place.folder)
+            if share is not None:
+                units = shard_of(units, *share)
+            prepare(job, place.folder)
+        where = _where(project, place)
+        scale_out = ScaleOut(job, units, where, place.store, display_for(), share=name, wait_s=wait_s)
         return scale_out(workers, _unit_log)
 
 

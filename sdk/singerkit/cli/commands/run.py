@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,14 +15,13 @@ import click
 
 from singerkit.cli.run import boundary
 from singerkit.cli.run_display import display_for
-from singerkit.cli.workplace import Workplace, complete_pipelines, workplace, workplace_options
+from singerkit.cli.told_runs import Teller
+from singerkit.cli.workplace import complete_pipelines, workplace, workplace_options
 from singerkit.digests import digest_of
-from singerkit.errors import ConfigurationError, MissingExtraError
+from singerkit.errors import ConfigurationError
 from singerkit.runner.job import Job, Limits, Program
-from singerkit.runner.notify import notify
 from singerkit.runner.project import Project
 from singerkit.runner.project.commands import found_program, words_of
-from singerkit.runner.report import open_telemetry
 from singerkit.runner.run import Run
 from singerkit.runner.store.base import LockedError, RunRecord
 
@@ -43,8 +43,6 @@ the first that failed, and 75 only where none did.
 """
 #: A signal's number is added to this.
 _STOPPED = 128
-#: So many runs are looked at for the one of the same state before.
-_LOOKED_BACK = 20
 
 
 @click.command("run", help=_HELP)
@@ -94,6 +92,8 @@ def run(
         if executor or shard or unit:
             _refuse_for_units(state_key, catalog, full_refresh, backfill, timeout, idle_timeout, retries)
         with workplace(project_path, environment, state_url) as place:
+            display = partial(display_for, json_lines={"text": False, "json": True}.get(log_format))
+            teller = Teller(place, lambda line: display().log("singerkit", line))
 
             def run_one(ready: Callable[[], Job]) -> int:
                 job = _with_options(ready(), state_key, catalog, full_refresh, after)
@@ -102,15 +102,15 @@ def run(
                 if dry_run:
                     _show(job, place.url)
                     return 0
-                listener = display_for(json_lines={"text": False, "json": True}.get(log_format))
                 if executor or shard or unit:
-                    record = _scaled(job, place, executor or "local:1", shard, unit, wait_s)
+                    record = _scaled(job, teller, executor or "local:1", shard, unit, wait_s)
                 else:
-                    record = Run(job, place.store, listener, place.folder, wait_s=wait_s)()
-                _report(record, place, lambda line: listener.log("singerkit", line))
+                    record = Run(job, place.store, display(), place.folder, wait_s=wait_s)()
+                teller.tell(record)
                 return record.exit_code or 0
 
-            return _in_turn([partial(run_one, ready) for ready in _jobs(what, place.project)])
+            jobs = _jobs(what, place.project, None if dry_run else teller)
+            return _in_turn([partial(run_one, ready) for ready in jobs])
 
     sys.exit(boundary("singerkit", work))
 
@@ -138,37 +138,27 @@ def _refuse_for_units(*options: object) -> None:
         )
 
 
-def _scaled(job: Job, place: Workplace, executor: str, shard: str | None, unit: str | None, wait_s: float) -> RunRecord:
+def _scaled(job: Job, teller: Teller, executor: str, shard: str | None, unit: str | None, wait_s: float) -> RunRecord:
     # Imported here: most runs are of one tap and one target.
     from singerkit.cli.scaled_run import run_one_unit, run_scaled, share_of
 
+    place = teller.place
     if place.project is None:
         raise ConfigurationError("--executor, --shard and --unit need a pipeline of a singer.toml")
     if unit:
         return run_one_unit(unit, place.project, place)
-    return run_scaled(job, place, place.project, executor, share_of(shard) if shard else None, wait_s)
+    return run_scaled(job, teller, place.project, executor, share_of(shard) if shard else None, wait_s)
 
 
-def _report(record: RunRecord, place: Workplace, warn: Callable[[str], None]) -> None:
-    """Tell those who want to be told; that somebody can't be told does not change how the run ended."""
-    if open_telemetry.is_wanted():
-        try:
-            open_telemetry.export(record)
-        except MissingExtraError as error:
-            warn(str(error))
-    if place.project is not None and (notices := place.project.notifications):
-        recent = place.store.runs(record.pipeline, limit=_LOOKED_BACK)
-        earlier = [run for run in recent if run.id != record.id and run.state_key == record.state_key]
-        notify(notices, record, next(iter(earlier), None), warn)
-
-
-def _jobs(what: Sequence[str], project: Project | None) -> list[Callable[[], Job]]:
+def _jobs(what: Sequence[str], project: Project | None, teller: Teller | None) -> list[Callable[[], Job]]:
     """Give what makes each job, to be called when it is its turn: what one needs may be missing.
+
+    ``teller`` then tells of it.
 
     Errors: ``ConfigurationError`` for a name that is no pipeline's, and for commands that can't be run.
     """
     if project is not None and all(word in project.pipelines for word in what):
-        return [partial(project.job, word) for word in what]
+        return [partial(_job_of, project, word, teller) for word in what]
     if len(what) < 2:
         if project is None:
             raise ConfigurationError(
@@ -183,6 +173,11 @@ def _jobs(what: Sequence[str], project: Project | None) -> list[Callable[[], Job
                 project.pipeline(word)
         raise
     return [lambda: job]
+
+
+def _job_of(project: Project, name: str, teller: Teller | None) -> Job:
+    with teller.beginning(name, project.state_key(name)) if teller else nullcontext():
+        return project.job(name)
 
 
 def _job_of_commands(what: Sequence[str]) -> Job:
