@@ -14,11 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 
 _SECONDS_TO_END = 2
+#: No `--` before the group: the shell of Debian and Ubuntu takes it for a number, and ends nobody.
 _WATCH = f"""
 trap '' INT TERM HUP
 read -r word && [ "$word" = done ] && exit 0
 for kind in TERM KILL; do
-  while read -r group; do [ "$group" -gt 1 ] && kill -$kind -- "-$group"; done <"$0"
+  while read -r group; do [ "$group" -gt 1 ] && kill -$kind "-$group"; done <"$0"
   [ $kind = KILL ] || sleep {_SECONDS_TO_END}
 done 2>/dev/null
 """
