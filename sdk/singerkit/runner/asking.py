@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from singerkit.clock import monotonic
-from singerkit.errors import ConfigurationError, SyncError
-from singerkit.runner.supervise.children import Command, describe_code
+from singerkit.errors import SyncError
+from singerkit.runner.supervise.children import Command, describe_code, started
+from singerkit.runner.supervise.guard import Guard
 from singerkit.runner.supervise.log_lines import KEPT_LINES
 from singerkit.telemetry.redact import Redactor, escape_controls
 
@@ -53,24 +54,17 @@ def ask(
     Errors: ``ConfigurationError`` when there is no such program; ``NoAnswer``; what ``tick`` raises.
     """
     program.check()
+    guard = Guard(program.groups)
     try:
-        process = subprocess.Popen(  # noqa: S603 - what the user asks for is run
-            [*program.argv, *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(program.environment),
-            cwd=program.folder,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ConfigurationError(f"{program.name} can't be started: {error.strerror}") from None
-    try:
-        output, log = _communicate(process, given, tick, monotonic() + seconds)
-    except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{program.name} did not answer within {seconds:g} s") from None
+        process = started(program, guard.guarded([*program.argv, *options]))
+        try:
+            output, log = _communicate(process, given, tick, monotonic() + seconds)
+        except subprocess.TimeoutExpired:
+            raise NoAnswer(f"{program.name} did not answer within {seconds:g} s") from None
+        finally:
+            _end(process)
     finally:
-        _end(process)
+        guard.close()
     return Answer(process.returncode, output, log)
 
 

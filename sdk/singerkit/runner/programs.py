@@ -23,7 +23,13 @@ def command_of(job: Job, program: Program, name: str, files: PrivateFolder) -> C
         path = files.write_config(name, program.config, writes_back=program.writes_back)
         argv += ["--config", str(path)]
     environment = {key: value for key, value in os.environ.items() if key not in job.withheld}
-    return Command(name=name, argv=argv, environment={**environment, **program.environment}, folder=program.folder)
+    return Command(
+        name=name,
+        argv=argv,
+        environment={**environment, **program.environment},
+        groups=files.path / "groups",
+        folder=program.folder,
+    )
 
 
 def _named(programs: list[Program]) -> Iterator[tuple[Program, str]]:

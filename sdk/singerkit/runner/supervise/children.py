@@ -18,11 +18,15 @@ from singerkit.runner.supervise.guard import Guard
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What is started: ``argv`` as it is, in ``folder``, with exactly this environment."""
+    """What is started: ``argv`` as it is, in ``folder``, with exactly this environment.
+
+    ``groups`` is a private file for the guard.
+    """
 
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str]
+    groups: Path
     folder: Path | None = None
 
     def check(self) -> None:
@@ -41,8 +45,27 @@ class Command:
             )
 
 
+def started(command: Command, argv: Sequence[str], *, stdin: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    """Start a program in a session and process group of its own, by ``argv``; what it writes are pipes.
+
+    Errors: ``ConfigurationError`` when it can't be started.
+    """
+    try:
+        return subprocess.Popen(  # noqa: S603 - what the user asks for is run
+            argv,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(command.environment),
+            cwd=command.folder,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ConfigurationError(f"{command.name} can't be started: {error.strerror}") from None
+
+
 class Child:
-    """A started program in a session and process group of its own."""
+    """A started program of an attempt."""
 
     def __init__(self, command: Command, guard: Guard, *, stdin: int | None) -> None:
         """Start it; without ``stdin`` (a file descriptor or ``subprocess.PIPE``) it reads nothing.
@@ -50,18 +73,8 @@ class Child:
         Errors: ``ConfigurationError`` when it can't be started.
         """
         self.name = command.name
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - what the user asks for is run
-                guard.guarded(command.argv),
-                stdin=subprocess.DEVNULL if stdin is None else stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=dict(command.environment),
-                cwd=command.folder,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ConfigurationError(f"{self.name} can't be started: {error.strerror}") from error
+        argv = guard.guarded(command.argv)
+        self._process = started(command, argv, stdin=subprocess.DEVNULL if stdin is None else stdin)
 
     @property
     def stdin(self) -> IO[bytes]:
