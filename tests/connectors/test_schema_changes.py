@@ -55,6 +55,14 @@ def test_numbers_that_are_stored_outlive_a_wider_type(database, numbers):
     assert [Decimal(str(stored[key])) for key in range(len(numbers))] == list(map(Decimal, numbers))
 
 
+@pytest.mark.parametrize("large", [2**53 + 1, -(2**63), 2**63 - 1])
+def test_integers_that_are_stored_outlive_a_schema_of_numbers(database, large):
+    number = {"type": ["number", "null"]}
+    database.load(schema(id={"type": "integer"}, n={"type": "integer"}), record(id=1, n=large))
+    database.load(schema(id={"type": "integer"}, n=number), record(id=2, n=0.5), record(id=3, n=2**53 + 1))
+    assert [Decimal(str(row["n"])) for row in database.rows()] == [large, Decimal("0.5"), 2**53 + 1]
+
+
 def test_freeze_takes_what_fits(filled):
     filled.load(schema(**NARROW), record(id=2, n=6), on_schema_change="freeze")
     assert [row["n"] for row in filled.rows()] == [5, 6]

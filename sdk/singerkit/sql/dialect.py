@@ -92,7 +92,7 @@ class Dialect(ABC):
         """Give the statement that changes a column's type and keeps its values."""
 
     def type_keeping_values(self, cursor: Any, table: str, column: str, before: str, after: str) -> str:
-        """Give the type that a column becomes to hold what ``after`` holds: text, where it would round values."""
+        """Give the type that a column becomes to hold what ``after`` holds: a wider one, where that would round."""
         return after
 
     @abstractmethod

@@ -99,7 +99,7 @@ class ServerTable(Table):
             existing = layout.types[column]
             wider = dialect.wider(existing, column_type)
             if wider != existing:
-                cursor.execute(dialect.change_type(self._name, column, existing, wider))
+                self._change_type(cursor, column, existing, wider)
 
     def store(self, records: Sequence[dict[str, Any]], *, remove_deleted: bool) -> None:
         """Store records in one transaction; the last one of a key wins.
@@ -204,12 +204,15 @@ class ServerTable(Table):
 
     def _widen(self, column: str, before: str, after: str) -> None:
         def change(cursor: Any) -> Layout:
-            wide = self._dialect.type_keeping_values(cursor, self._name, column, before, after)
-            logger.info("Table %s: column %s becomes %s to hold what comes", self._name, quoted(column), wide)
-            cursor.execute(self._dialect.change_type(self._name, column, before, wide))
+            self._change_type(cursor, column, before, after)
             return self._dialect.layout(cursor, self._schema, self._plain_name)
 
         self._layout = self._run(change)
+
+    def _change_type(self, cursor: Any, column: str, before: str, after: str) -> None:
+        wide = self._dialect.type_keeping_values(cursor, self._name, column, before, after)
+        logger.info("Table %s: column %s becomes %s to hold what comes", self._name, quoted(column), wide)
+        cursor.execute(self._dialect.change_type(self._name, column, before, wide))
 
     def _without_replaced(self, rows: Rows, texts: Sequence[Texts]) -> Sequence[Texts]:
         """Leave out the rows that a later one replaces."""

@@ -197,16 +197,12 @@ class MySQL(Dialect):
         return f"ALTER TABLE {table} MODIFY COLUMN {quoted(column)} {self._collated(after)}"
 
     def type_keeping_values(self, cursor: Any, table: str, column: str, before: str, after: str) -> str:
-        """Give text where numbers of the table have more digits than a decimal: the server would round them."""
-        if not types.may_round(before, after):
+        """Give a type with more digits where the server would round numbers of the table."""
+        rounding = types.rounding(quoted(column), before, after)
+        if rounding is None:
             return after
-        name = quoted(column)
-        cursor.execute(
-            f"SELECT 1 FROM {table} WHERE {name} <> 0 "  # noqa: S608 - quoted
-            f"AND ({name} <= -{types.TOO_LARGE} OR {name} >= {types.TOO_LARGE} "
-            f"OR CAST({name} AS {after}) <> {name}) LIMIT 1"
-        )
-        return types.TEXT if cursor.fetchall() else after
+        cursor.execute(f"SELECT 1 FROM {table} WHERE {rounding.condition} LIMIT 1")  # noqa: S608 - quoted
+        return rounding.instead if cursor.fetchall() else after
 
     def allow_null(self, table: str, column: str, column_type: str) -> str:
         """Give the statement."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from singerkit.records.columns import Values, as_json, each, text_of, types_in
 from singerkit.sql import kinds
@@ -16,8 +16,10 @@ from singerkit.sql.texts import are_doubles, fit_digits, longest, plain_number, 
 BOOLEAN, BIGINT, DOUBLE, WHOLE, DECIMAL = "tinyint(1)", "bigint(20)", "double", "decimal(65,0)", "decimal(65,30)"
 TEXT, KEY_TEXT, JSON, INSTANT, DATE = "longtext", "varchar(255)", "json", "datetime(6)", "date"
 _SCALE = 30
+#: Integers up to here are doubles.
+_EXACT_IN_DOUBLE = 2**53
 #: Numbers from here on have more digits before the point than the widest decimal with a fraction has.
-TOO_LARGE = "1e35"
+_TOO_LARGE = "1e35"
 
 #: A time of day stays text: the server's own type has no offset. So do values of several types: in a column of JSON a
 #: text would have quotes.
@@ -71,9 +73,22 @@ def wider(existing: str, wanted: str) -> str:
     return INSTANT if (existing, wanted) == (DATE, INSTANT) else TEXT
 
 
-def may_round(before: str, after: str) -> bool:
-    """Tell whether numbers of a column may have digits that a decimal type has no place for."""
-    return _DECIMAL.fullmatch(after) is not None and not _WHOLE.fullmatch(before)
+class Rounding(NamedTuple):
+    """Which numbers of a column another type would round, as a condition in SQL, and the type that would not."""
+
+    condition: str
+    instead: str
+
+
+def rounding(name: str, before: str, after: str) -> Rounding | None:
+    """Give what a change of type would round in the column of this quoted name; ``None``: nothing."""
+    is_whole = _WHOLE.fullmatch(before) is not None
+    if is_whole and after == DOUBLE:
+        return Rounding(f"{name} NOT BETWEEN -{_EXACT_IN_DOUBLE} AND {_EXACT_IN_DOUBLE}", DECIMAL)
+    if is_whole or not _DECIMAL.fullmatch(after):
+        return None
+    too_large = f"{name} <= -{_TOO_LARGE} OR {name} >= {_TOO_LARGE}"
+    return Rounding(f"{name} <> 0 AND ({too_large} OR CAST({name} AS {after}) <> {name})", TEXT)
 
 
 def fitted(values: Values, column_type: str) -> tuple[Texts, str]:
