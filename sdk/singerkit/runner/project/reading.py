@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from singerkit.config.problems import problems_of, suggestion
+from singerkit.config.problems import Problem, problems_of, suggestion
 from singerkit.errors import ConfigurationError, ConfigValidationError
+from singerkit.runner.project import durations
 from singerkit.runner.project.document import Source, Tree
 from singerkit.runner.project.interpolate import variables_in
 from singerkit.runner.project.json_schema import project_schema
@@ -63,7 +64,7 @@ def _check_form(tree: Tree, source: Source) -> None:
         msgspec.convert(tree, Document)
     except msgspec.ValidationError as error:
         found = problems_of(tree, project_schema())
-        placed = sorted((source.line(problem.path), problem.line) for problem in found)
+        placed = sorted((source.line(problem.path), _in_words(problem).line) for problem in found)
         raise _invalid(
             source.path, [f"{source.path}:{number}: {line}" for number, line in placed] or [str(error)]
         ) from None
@@ -74,6 +75,10 @@ def _without_shell_commands(tree: Tree) -> Tree:
     pipelines = tree.get("pipelines", {}).values()
     ours = [{key: value for key, value in pipeline.items() if key != "after"} for pipeline in pipelines]
     return {**{key: value for key, value in tree.items() if key not in ("env", "pipelines")}, "pipelines": ours}
+
+
+def _in_words(problem: Problem) -> Problem:
+    return problem._replace(what=durations.IN_WORDS) if problem.what.endswith(durations.PATTERN) else problem
 
 
 def _package_problems(tree: Tree, source: Source) -> Iterator[str]:
