@@ -350,6 +350,7 @@ class Tap(Plugin):
         from singerkit.telemetry.metrics import record_counter
 
         self._warn_of_unknown_maps()
+        self._warn_of_what_is_not_read()
         pipelines = self._pipelines(writer.frame_of)
         counters = {plan.spec.name: record_counter(plan.spec.name) for plan in self.plan.streams}
         run = TapRun(
@@ -403,6 +404,18 @@ class Tap(Plugin):
             known = any(fnmatchcase(stream.name, source) for stream in self.streams.values())
             if not name.startswith("__") and not known:
                 self.logger.warning("stream_maps: there is no stream '%s', so its map does nothing", source)
+
+    def _warn_of_what_is_not_read(self) -> None:
+        """Tell of a catalog that selects nothing, and of a state that helps nothing: both look like a success."""
+        from singerkit.state.remarks import state_remarks
+
+        if self.streams and not any(plan.selected for plan in self.plan.streams):
+            self.logger.warning("Nothing is selected, so nothing is read; the tap has: %s", ", ".join(self.streams))
+        keys = dict.fromkeys(self.streams) | {
+            plan.spec.tap_stream_id: plan.replication_key for plan in self.plan.streams
+        }
+        for remark in state_remarks(self.bookmarks.value, keys):
+            self.logger.warning("%s", remark)
 
     @cached_property
     def _versions(self) -> dict[str, int]:

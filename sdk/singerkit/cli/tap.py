@@ -10,7 +10,7 @@ from singerkit.cli.infer import INFER_OPTIONS, is_inference, write_inferred_sche
 from singerkit.cli.options import Option
 from singerkit.cli.plugin import Given, PluginClass, PluginCommand, open_plugin
 from singerkit.cli.run import author_code, write_stdout
-from singerkit.errors import ConfigurationError, SingerKitError, StateError, SyncError
+from singerkit.errors import CatalogError, ConfigurationError, SingerKitError, StateError, SyncError
 from singerkit.http.tape import recording_to, replaying
 
 if TYPE_CHECKING:
@@ -145,6 +145,9 @@ def _documents(given: Given) -> dict[str, Any]:
     documents: dict[str, Any] = {"catalog": None, "state": None}
     if given["catalog"]:
         documents["catalog"] = read_json_object(given["catalog"], "catalog")
+        # To the class an empty dict is no catalog; but who names a file means what is in it.
+        if not documents["catalog"]:
+            raise CatalogError(f"catalog file '{given['catalog']}' has no 'streams': take what --discover writes")
     if given["properties"]:
         from singerkit.protocol.catalog import legacy_catalog  # only the older form needs it
 

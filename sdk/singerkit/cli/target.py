@@ -39,6 +39,8 @@ def listen(plugin_class: PluginClass, given: Given) -> object:
         plugin = open_plugin(plugin_class, given)
         if given.get("started_from"):
             plugin.started_from = _content(given["started_from"])
+        if messages is None and sys.stdin.isatty():
+            plugin.logger.info("Waiting for Singer messages from this terminal: pipe a tap's output into it")
         return plugin.listen(messages)
 
 

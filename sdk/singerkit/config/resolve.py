@@ -49,7 +49,8 @@ def read_json_object(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
     except RecursionError:
         raise error_type(f"{name} is nested too deeply") from None
     except json.JSONDecodeError as error:
-        raise error_type(f"{name} {_syntax_problem(error)}") from None
+        hint = ": a state is the last line alone" if what == "state" and error.msg == "Extra data" else ""
+        raise error_type(f"{name} {_syntax_problem(error)}{hint}") from None
     except ValueError:  # an integer beyond what Python converts
         raise error_type(f"{name} holds a number with too many digits") from None
     if not isinstance(document, dict):
