@@ -566,3 +566,21 @@ def test_exact_numbers_of_states_stay_exact(bench):
     bench.run(tap="write(json.dumps({'type': 'STATE', 'value': {'text': open(option('--state')).read()}}))")
     assert json.loads(bench.state["text"]) == {"n": 12345678901234567890.123456789}
     assert "12345678901234567890.123456789" in bench.state["text"]
+
+
+def test_what_a_program_wrote_back_in_place_of_a_secret_is_one(bench):
+    rotate = """
+        path = option("--config")
+        config = json.load(open(path))
+        print(*config.values(), file=sys.stderr)
+        config = {"api_token": config["api_token"] + "+new", "login": config["login"] + "+new", "n": config["n"] + 1}
+        json.dump(config, open(path, "w"))
+    """
+    config = {"api_token": "token-of-mine", "login": "value-of-a-variable", "n": 7}
+    for _ in range(3):
+        tap = bench.program(
+            "tap", rotate, config=config, writes_back=True, secrets=frozenset(list(config.values())[:2])
+        )
+        record = bench.run(tap=tap)
+        bench.shown.lines.clear()
+    assert list(record.last_lines["tap"]) == ["*** *** 9"]

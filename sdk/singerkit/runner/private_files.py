@@ -32,6 +32,8 @@ class PrivateFolder:
         """Take the place; it is made when the context is entered."""
         self._base = base / "run"
         self._kept = base / "kept"
+        #: By program, the settings that are as it left them, and no longer as its user gave them.
+        self.taken_over: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> PrivateFolder:
         """Make the folder; remove what crashed runs left.
@@ -83,11 +85,12 @@ class PrivateFolder:
             return self.write(f"{program}.json", config)
         self.write(f"{program}{_ORIGINAL}", {name: _digest(value) for name, value in config.items()})
         kept = self._read_kept(program)
-        current = {
-            name: kept[name]["value"] if name in kept and kept[name]["was"] == _digest(value) else value
+        self.taken_over[program] = {
+            name: kept[name]["value"]
             for name, value in config.items()
+            if name in kept and kept[name]["was"] == _digest(value)
         }
-        return self.write(f"{program}.json", current)
+        return self.write(f"{program}.json", {**config, **self.taken_over[program]})
 
     def _sweep(self) -> None:
         """Remove the folders that no running process holds."""

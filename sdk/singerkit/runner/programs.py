@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from singerkit.config.secrets import secret_values
 from singerkit.runner.job import Job, Program
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.supervise.children import Command
@@ -30,6 +31,16 @@ def command_of(job: Job, program: Program, name: str, files: PrivateFolder) -> C
         groups=files.path / "groups",
         folder=program.folder,
     )
+
+
+def secrets_taken_over(job: Job, files: PrivateFolder) -> Iterator[str]:
+    """Give the secrets in place of those that programs have changed: rotated tokens are as secret as the first ones."""
+    for program, name in _named([job.tap, *job.mappers, job.target]):
+        settings = files.taken_over.get(name, {})
+        yield from secret_values(settings, {})
+        for setting, value in settings.items():
+            if isinstance(value, str) and (program.config or {}).get(setting) in program.secrets:
+                yield value
 
 
 def _named(programs: list[Program]) -> Iterator[tuple[Program, str]]:

@@ -23,7 +23,7 @@ from singerkit.runner.job import Job
 from singerkit.runner.keeper import Keeper
 from singerkit.runner.listener import Listener
 from singerkit.runner.private_files import PrivateFolder
-from singerkit.runner.programs import commands_of
+from singerkit.runner.programs import commands_of, secrets_taken_over
 from singerkit.runner.report.refused import refused_fact
 from singerkit.runner.running import beaten, crashed_run, signs_of_life
 from singerkit.runner.signals import rest, signals_into
@@ -180,6 +180,7 @@ class Run:
 
     def _attempt(self, files: PrivateFolder, keeper: Keeper) -> Ending:
         commands = commands_of(telling_its_target(self.job) if self.job.state_in_target else self.job, files)
+        self._redactor.add(secrets_taken_over(self.job, files))
         options: list[str] = []
         try:
             catalog = catalog_for(self.job, commands[0], files, self._redactor, lambda: self._go_on(keeper))
