@@ -138,6 +138,7 @@ def test_a_mapper_that_breaks_is_named(bench):
     record = bench.run(mappers=["sys.stdin.readline(); sys.exit(7)"])
     assert record.status == "tap_failed"
     assert "mapper0 ended with exit code 7" in record.failure
+    assert summary(bench.store.run(record.id))[0].startswith("p FAILED: the mapper mapper0 (after ")
 
 
 @pytest.mark.parametrize("side", ["tap", "target"])

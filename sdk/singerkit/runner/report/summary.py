@@ -15,7 +15,6 @@ _MAX_STREAMS = 12
 _MAX_CHANGES = 12
 
 _HEADLINES = {
-    "success": "succeeded",
     "unacknowledged": "FAILED: the target did not acknowledge the last state",
     "tap_failed": "FAILED: the tap",
     "target_failed": "FAILED: the target",
@@ -63,10 +62,21 @@ def summary(record: RunRecord, before: StoredState | None = None, after: StoredS
 
 def headline(record: RunRecord) -> str:
     """Give one line: the pipeline, how it ended, how long it took."""
+    took = f"after {span((record.ended - record.started).total_seconds())}" if record.ended else ""
+    how = f"{took}, in attempt {record.attempt}" if record.attempt > 1 else took
+    if record.status == "success":
+        return f"{record.pipeline} succeeded {how}"
     words = _HEADLINES.get(record.status, record.status)
-    took = f" after {span((record.ended - record.started).total_seconds())}" if record.ended else ""
-    attempts = f", in attempt {record.attempt}" if record.attempt > 1 else ""
-    return f"{record.pipeline} {words}{took}{attempts}"
+    if record.status == "tap_failed" and (mapper := _failed_mapper(record)):
+        words = f"FAILED: the mapper {mapper}"
+    return f"{record.pipeline} {words}" + (f" ({how})" if how else "")
+
+
+def _failed_mapper(record: RunRecord) -> str | None:
+    """Name the mapper that failed, where it was one: it stands between tap and target."""
+    between = list(record.facts.get("codes") or {})[1:-1]
+    culprit = record.facts.get("culprit")
+    return str(culprit) if culprit in between else None
 
 
 def _what_to_do(record: RunRecord, after: StoredState | None) -> str:
