@@ -60,10 +60,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Show the findings that failed no test, and write the reports."""
-    lines = [line for report in terminalreporter.getreports("passed") for line in _remarks(report)]
-    if lines:
-        terminalreporter.section("Singer: shoulds that are broken, and what is worth knowing")
-        terminalreporter.write_line("\n".join(lines))
+    remarks = [remark for report in terminalreporter.getreports("passed") for remark in _remarks(report)]
+    infos = [remark for remark in remarks if _is_info(remark)]
+    for title, lines in (
+        ("Singer: shoulds that are broken", [remark for remark in remarks if remark not in infos]),
+        ("Singer: nothing is broken by it, but it is worth knowing", infos),
+    ):
+        if lines:
+            terminalreporter.section(title)
+            terminalreporter.write_line("\n".join(lines))
     for suite in config.stash.get(_SUITES, []):
         if suite.results:
             _write_reports(config, suite)
@@ -226,6 +231,10 @@ def _explained(result: Result) -> str:
 
 def _remarks(report: Any) -> list[str]:
     return [text for name, text in getattr(report, "user_properties", []) if name == "singer_findings"]
+
+
+def _is_info(remark: str) -> bool:
+    return remark.partition("\n")[0].endswith("(info)")
 
 
 def _write_reports(config: pytest.Config, suite: Suite) -> None:

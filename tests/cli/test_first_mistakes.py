@@ -114,3 +114,11 @@ def test_a_target_in_a_terminal_says_that_it_waits(tmp_path):
         assert target.wait(30) == 0
     os.close(ours)
     assert "Waiting for Singer messages from this terminal: pipe a tap's output into it" in said
+
+
+def test_a_tap_that_is_no_package_is_described_without_a_version(tmp_path):
+    (tmp_path / "tap.py").write_text(TAP)
+    done = subprocess.run(
+        [sys.executable, "tap.py", "--about"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines()[0].startswith("tap-numbers without a version (singerkit v")

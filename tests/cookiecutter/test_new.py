@@ -65,6 +65,22 @@ def test_what_can_not_be_made_is_one_clear_error(words, said, tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["tap-there"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["new", ""], ["tap", "target", "mapper"]),
+        (["new", "tap", "--source", ""], ["rest", "graphql", "sql", "files", "other"]),
+        (["new", "--source", "g"], ["graphql"]),
+        (["new", "tap", "--auth", "oauth"], ["oauth-client", "oauth-refresh"]),
+        (["new", "mapper", "--ci", "git"], ["github", "gitlab"]),
+    ],
+)
+def test_a_shell_completes_what_can_be_chosen(typed, offered, tmp_path):
+    asked = {"COMP_WORDS": " ".join(["singerkit", *typed]), "COMP_CWORD": str(len(typed))}
+    said = scaffolded.run([sys.executable, "-m", "singerkit"], tmp_path, _SINGERKIT_COMPLETE="bash_complete", **asked)
+    assert said.split() == [f"plain,{each}" for each in offered]
+
+
 def test_without_cookiecutter_the_error_names_the_extra(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "cookiecutter.generate", None)
     done = CliRunner().invoke(new, ["tap", "--name", "shop", "--output", str(tmp_path)])

@@ -68,6 +68,24 @@ def test_a_breach_is_explained(session, script):
     assert "Traceback" not in done.stdout
 
 
+def test_what_is_only_worth_knowing_is_not_said_to_be_broken(session, tmp_path):
+    (tmp_path / "project/test_remarks.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('severity', SEVERITIES)\n"
+        "def test_rule(record_property, severity):\n"
+        "    record_property('singer_findings', f'X-1 a rule ({severity})\\n  a finding')\n"
+    )
+    place = tmp_path / "project/test_remarks.py"
+    text = place.read_text()
+    place.write_text(text.replace("SEVERITIES", "['info']"))
+    said = session().stdout
+    assert "Singer: nothing is broken by it, but it is worth knowing" in said
+    assert "shoulds that are broken" not in said
+    place.write_text(text.replace("SEVERITIES", "['info', 'should']"))
+    said = session().stdout
+    assert said.index("shoulds that are broken") < said.index("(should)") < said.index("worth knowing")
+
+
 def test_reports_are_written(session, tap, tmp_path):
     session("--tap", shlex.join(tap), "--tap-config", "../c.json", RULES, "--singer-report", "r.json")
     document = json.loads((tmp_path / "project/r.json").read_text())

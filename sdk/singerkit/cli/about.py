@@ -46,6 +46,11 @@ def about_of(plugin_class: PluginClass) -> dict[str, Any]:
     }
 
 
+def _version_text(version: str) -> str:
+    """Give a version for a person: that of a file that is run by itself is known to nobody."""
+    return "without a version" if version.startswith("[") else f"v{version}"
+
+
 def _paragraph(doc: str | None) -> str | None:
     return " ".join((doc or "").strip().partition("\n\n")[0].split()) or None
 
@@ -89,7 +94,7 @@ def _as_json(about: Mapping[str, Any]) -> str:
 
 def _as_text(about: Mapping[str, Any]) -> str:
     lines = [
-        f"{about['name']} v{about['version']} (singerkit v{about['sdk_version']})",
+        f"{about['name']} {_version_text(about['version'])} (singerkit v{about['sdk_version']})",
         *([about["description"]] if about["description"] else []),
         "",
         f"Capabilities: {', '.join(about['capabilities'])}",

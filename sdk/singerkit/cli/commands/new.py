@@ -34,15 +34,38 @@ Examples:
 """
 
 
+def _complete_kind(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from singerkit.scaffold.templates import KINDS
+
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
+def _complete_answer(_ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Give what can be chosen for a tap, which has all that there is; what does not fit the kind is refused later."""
+    from singerkit.scaffold.templates import Template
+
+    choices = Template("tap").questions[param.name or ""].choices
+    return [answer for answer in choices if answer.startswith(incomplete)]
+
+
 @click.command("new", help=_HELP)
-@click.argument("kind", metavar="tap|target|mapper")
+@click.argument("kind", metavar="tap|target|mapper", shell_complete=_complete_kind)
 @click.option("--name", help="What it reads or loads: `shop` makes tap-shop.")
-@click.option("--source", help="rest, graphql, sql, files or other.")
-@click.option("--auth", help="none, bearer, api-key, basic; for taps also oauth-client, oauth-refresh and login.")
-@click.option("--paging", help="none, page, offset, cursor, link, next-url or keyset.")
-@click.option("--license", help="Apache-2.0, MIT, BSD-3-Clause or none.")
-@click.option("--ci", help="github, gitlab or none.")
-@click.option("--from-openapi", metavar="FILE", help="Make a tap's streams from an OpenAPI document, JSON or YAML.")
+@click.option("--source", shell_complete=_complete_answer, help="rest, graphql, sql, files or other.")
+@click.option(
+    "--auth",
+    shell_complete=_complete_answer,
+    help="none, bearer, api-key, basic; for taps also oauth-client, oauth-refresh and login.",
+)
+@click.option("--paging", shell_complete=_complete_answer, help="none, page, offset, cursor, link, next-url or keyset.")
+@click.option("--license", shell_complete=_complete_answer, help="Apache-2.0, MIT, BSD-3-Clause or none.")
+@click.option("--ci", shell_complete=_complete_answer, help="github, gitlab or none.")
+@click.option(
+    "--from-openapi",
+    metavar="FILE",
+    type=click.Path(),
+    help="Make a tap's streams from an OpenAPI document, JSON or YAML.",
+)
 @click.option("--output", type=click.Path(path_type=Path), default=Path(), help="Where the project's folder is made.")
 @click.option("--no-input", is_flag=True, help="Ask nothing: what is not given is the first choice.")
 def new(kind: str, from_openapi: str | None, output: Path, no_input: bool, **given: str | None) -> None:
