@@ -247,16 +247,21 @@ def test_units_are_refused(place):
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes below /proc")
 @pytest.mark.parametrize("target", ["sqlite", "postgres"])
 def test_each_record_is_there_exactly_once_whoever_is_killed(tmp_path, target):
-    place = Place(tmp_path, target=target, rows=ROWS, pause_s=0.03)
+    place = Place(tmp_path, target=target, rows=ROWS, pause_s=0.01)
     if target == "postgres":
         with psycopg.connect(POSTGRES) as connection:
             connection.execute(f"CREATE SCHEMA {place.schema}")
+    began = time.monotonic()
+    code, said = place.run()
+    assert code == 0, said
+    length_s = 1.25 * (time.monotonic() - began)
+    place.tap_config["rows"] += ROWS
     seed = random.Random(23)
     kills = 0
     while True:
         process = place.start("run", "p", "--wait", "60")
-        if kills < KILLS:
-            kills += kill_somebody(process, seed)
+        hit = kills < KILLS and kill_somebody(process, seed, length_s)
+        kills += hit
         said = process.communicate(timeout=120)[1]
         until = time.monotonic() + 30
         while (left := processes_with(str(tmp_path))) and time.monotonic() < until:
@@ -268,7 +273,7 @@ def test_each_record_is_there_exactly_once_whoever_is_killed(tmp_path, target):
             if kills >= KILLS:
                 break
             place.tap_config["rows"] += ROWS
-        assert process.returncode == 0 or kills, said
+        assert process.returncode == 0 or hit, said
     assert place.state == state(place.tap_config["rows"])
     if target == "postgres":
         with psycopg.connect(POSTGRES) as connection:
