@@ -191,6 +191,36 @@ def test_a_key_of_texts_is_the_same_column_in_every_run(place):
     assert names(place) == [("a", "1"), ("b", "2"), ("c", "3")]
 
 
+def test_a_table_is_looked_at_once_and_after_each_change(place):
+    asked = []
+
+    def note(connection, cursor, statement, *others):
+        asked.append(statement)
+
+    class Noted(HookSink):
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            sqlalchemy.event.listen(self.connector.engine, "before_cursor_execute", note)
+
+    columns = {f"c{number}": {"type": ["string", "null"]} for number in range(30)}
+    load(place, [{"id": 1}], properties={"id": {"type": "integer"}, **columns})
+    counts = []
+    for more in ({}, {"x": {"type": "string"}}, {"y": {"type": "string"}, "z": {"type": "string"}}):
+        columns |= more
+        asked.clear()
+        load(
+            place,
+            [{"id": 1, **dict.fromkeys(more, "new")}],
+            sink_class=Noted,
+            properties={"id": PROPERTIES["id"], **columns},
+        )
+        counts.append(len(asked))
+    assert counts[0] < len(columns)
+    assert counts[1] == counts[0] + 1
+    assert counts[2] <= counts[0] + 2 * 2, "for each column the change, and a look at what it has made"
+    assert [place.rows()[0][name] for name in "xyz"] == [None, "new", "new"]
+
+
 def test_a_key_that_gets_longer_tells_more_rows_apart(place):
     load(place, [record(1), record(2)], sink_class=SQLSink, load_method="upsert")
     longer = {"sink_class": SQLSink, "keys": ("id", "name"), "load_method": "upsert"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 from singerkit.sql.connect import DatabaseAccess
@@ -10,6 +13,7 @@ from singerkit.sql.full_names import FullyQualifiedName, name_parts, quoted_part
 
 if TYPE_CHECKING:
     from sqlalchemy import Column, Table
+    from sqlalchemy.engine.interfaces import ReflectedColumn
     from sqlalchemy.types import TypeEngine
 
 TableName = str | FullyQualifiedName
@@ -65,7 +69,7 @@ class TableLookup(DatabaseAccess):
         wanted = None if column_names is None else {name.casefold() for name in column_names}
         return {
             found["name"]: sqlalchemy.Column(found["name"], found["type"], nullable=found.get("nullable", False))
-            for found in sqlalchemy.inspect(self._engine).get_columns(table, schema)
+            for found in self._found_columns(schema, table)
             if wanted is None or found["name"].casefold() in wanted
         }
 
@@ -80,6 +84,30 @@ class TableLookup(DatabaseAccess):
     def column_exists(self, full_table_name: TableName, column_name: str) -> bool:
         """Tell whether a table has such a column."""
         return column_name in self.get_table_columns(full_table_name)
+
+    def _found_columns(self, schema: str | None, table: str) -> Sequence[ReflectedColumn]:
+        import sqlalchemy
+
+        known: dict[Any, Sequence[ReflectedColumn]] = getattr(self._looking, "known", {})
+        if (schema, table) not in known:
+            known[schema, table] = sqlalchemy.inspect(self._engine).get_columns(table, schema)
+        return known[schema, table]
+
+    @contextmanager
+    def _looking_once(self) -> Iterator[None]:
+        """Ask for the columns of a table once while this lasts, in this thread, and anew after a change."""
+        self._looking.known = {}
+        try:
+            yield
+        finally:
+            del self._looking.known
+
+    def _look_again(self) -> None:
+        getattr(self._looking, "known", {}).clear()
+
+    @cached_property
+    def _looking(self) -> local:
+        return local()
 
     def _get_column_type(self, full_table_name: TableName, column_name: str) -> TypeEngine[Any]:
         return self.get_table_columns(full_table_name)[column_name].type

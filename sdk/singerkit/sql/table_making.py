@@ -16,7 +16,7 @@ They change the database at once, each in a transaction of its own. A sink calls
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _KEY_LENGTH = 255
 #: Where a new name without a schema would be one in the connection's own.
 _RENAME_IN_FULL = frozenset({"mysql", "mariadb"})
+_CHANGING_HOOKS = ("prepare_column", "_create_empty_column", "_adapt_column_type", "rename_column")
 _RENAME = "ALTER TABLE %(before)s RENAME TO %(after)s"
 
 
@@ -122,9 +123,12 @@ class TableMaking(TableLookup):
             )
             return
         keys = {*primary_keys, *self._key_of(full_table_name)[0]}
-        for name, property_schema in schema["properties"].items():
-            sql_type = self.to_sql_type(property_schema)
-            self.prepare_column(full_table_name, name, _indexable(sql_type) if name in keys else sql_type)
+        # An author's way to change a table is not seen here, so that is asked about again and again.
+        is_seen = all(getattr(type(self), name) is getattr(TableMaking, name) for name in _CHANGING_HOOKS)
+        with self._looking_once() if is_seen else nullcontext():
+            for name, property_schema in schema["properties"].items():
+                sql_type = self.to_sql_type(property_schema)
+                self.prepare_column(full_table_name, name, _indexable(sql_type) if name in keys else sql_type)
 
     def create_empty_table(
         self,
@@ -305,6 +309,7 @@ class TableMaking(TableLookup):
     def _change(self, statement: Any) -> None:
         with self._connect() as connection, connection.begin():
             connection.execute(statement)
+        self._look_again()
 
     def _as_table(self, full_table_name: TableName, *columns: str) -> Table:
         import sqlalchemy
@@ -318,12 +323,15 @@ class TableMaking(TableLookup):
         return str(sql_type.compile(dialect=self._dialect))
 
 
+_NO_HOOKS = {
+    *("_change", "_as_table", "_written", "quote", "get_table", "remove_table", "_key_of"),
+    *("_found_columns", "_looking_once", "_look_again", "_looking"),
+}
 #: Hooks that change how rows are stored, where an author overrides one.
 TABLE_HOOKS: tuple[str, ...] = tuple(
     name
     for name in (*vars(TableLookup), *vars(TableMaking))
-    if not name.startswith(("__", "allow_"))
-    and name not in {"_change", "_as_table", "_written", "quote", "get_table", "remove_table", "_key_of"}
+    if not name.startswith(("__", "allow_")) and name not in _NO_HOOKS
 )
 
 
