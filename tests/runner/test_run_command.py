@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 from plain_programs import TAP
 
+from singerkit.runner.report.summary import summary
 from singerkit.runner.store.open import open_store
 
 
@@ -152,6 +153,10 @@ def test_what_could_not_begin_is_kept_and_told_like_any_failure(shop):
     assert shop.run("run", "b").code == 2
     assert [(event["event"], event["run"]["status"]) for event in told(shop)] == [("failure", "config")]
     assert "NOWHERE is not set" in told(shop)[0]["text"]
+    with closing(shop.store()) as store:
+        (run,) = store.runs("b")
+    assert any("nothing was read, and the bookmarks stand" in line for line in summary(run))
+    assert not any("Bookmarks:" in line for line in summary(run))
     assert shop.run("status", "b").code == 1
     assert shop.run("run", "b", NOWHERE="x").code == 0
     assert [event["event"] for event in told(shop)] == ["failure", "recovery"]
@@ -166,12 +171,10 @@ def test_what_is_only_looked_at_is_no_run(shop):
         assert (told(shop), store.runs()) == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("options", "pipeline"), [(["--executor", "local:2"], "a"), (["--shard", "0/2"], "a#share-0-of-2")]
-)
-def test_units_that_can_not_be_planned_are_told_of(shop, options, pipeline):
+@pytest.mark.parametrize(("options", "key"), [(["--executor", "local:2"], "a"), (["--shard", "0/2"], "a#share-0-of-2")])
+def test_units_that_can_not_be_planned_are_told_of(shop, options, key):
     shop.taps = {"a": "print('no such host', file=sys.stderr); sys.exit(1)"}
     shop.extra = TOLD
     assert shop.run("run", "a", *options).code == 3
-    assert [(event["run"]["pipeline"], event["run"]["status"]) for event in told(shop)] == [(pipeline, "tap_failed")]
+    assert [(event["run"]["state_key"], event["run"]["status"]) for event in told(shop)] == [(key, "tap_failed")]
     assert "no such host" in told(shop)[0]["text"]

@@ -66,9 +66,9 @@ def run_scaled(
     """
     place = teller.place
     name = f"share-{share[0]}-of-{share[1]}" if share else ""
-    mark = f"{KEY_MARK}{name}" if share else ""
+    key = f"{job.state_key}{KEY_MARK}{name}" if share else job.state_key
     with ExitStack() as opened:
-        with teller.beginning(f"{job.name}{mark}", f"{job.state_key}{mark}"):
+        with teller.beginning(job.name, key):
             workers = opened.enter_context(open_workers(executor, job.resources))
             units = plan_units(job, place.folder)
             if share is not None:

@@ -16,7 +16,7 @@ from singerkit.runner.store.base import RunRecord
 from singerkit.runner.supervise.outcome import Status
 
 #: So many runs are looked at for the one of the same state before.
-_LOOKED_BACK = 20
+_LOOKED_BACK = 100
 _STATUSES = {ConfigurationError: Status.CONFIG, DiscoveryError: Status.TAP_FAILED, SyncError: Status.TARGET_FAILED}
 
 
@@ -58,6 +58,7 @@ class Teller:
                 status=str(next(status for kind, status in _STATUSES.items() if isinstance(error, kind))),
                 exit_code=error.exit_code,
                 failure=error.describe(),
+                facts={"begun": False},
             )
             for work in (self.place.store.log, self.tell):
                 with suppress(SingerKitError):

@@ -76,7 +76,7 @@ class ScaleOut:
         """``share`` names a share of the units, so that other shares can run at the same time."""
         self._whole = job
         key = f"{job.state_key}{KEY_MARK}{share}" if share else job.state_key
-        self._job = replace(job, name=f"{job.name}{KEY_MARK}{share}" if share else job.name, state_key=key)
+        self._job = replace(job, state_key=key)
         self._units = units
         self._where = where
         self._store = store

@@ -266,3 +266,24 @@ def test_refused_records_are_shown_wherever_one_looks(place):
     place.call("status", "--html", str(page), "--prometheus", str(metrics))
     assert "7 records refused" in page.read_text()
     assert 'refused_records{pipeline="daily",stream="orders"} 7' in metrics.read_text()
+
+
+def test_a_pipeline_that_runs_in_shares_stands_as_all_of_them_do(place):
+    place.ran("hourly", 0.1)
+    place.ran("daily", 40)
+    for share, age_h in enumerate((3, 2)):
+        place.ran("daily", age_h, state_key=f"daily#share-{share}-of-2")
+    code, found = facts(place)
+    assert (code, found["daily"]["records"]) == (0, 3000)
+    assert found["daily"]["age_s"] == pytest.approx(3 * 3600, abs=120)
+    place.ran("daily", 1, "tap_failed", state_key="daily#share-0-of-2")
+    place.ran("daily", 0.5, state_key="daily#share-1-of-2")
+    code, found = facts(place)
+    assert (code, found["daily"]["status"], found["daily"]["failures_since"]) == (1, "tap_failed", 1)
+
+
+def test_a_share_that_never_ran_is_no_success_of_the_whole(place):
+    place.ran("hourly", 0.1)
+    place.ran("daily", 1, state_key="daily#share-0-of-2")
+    code, found = facts(place)
+    assert (code, found["daily"]["stale"], found["daily"]["last_success"]) == (1, True, None)

@@ -10,6 +10,7 @@ from typing import Any
 from singerkit.clock import instant_of
 from singerkit.runner.report.refused import refused_in
 from singerkit.runner.report.schedule import longest_gap_s
+from singerkit.runner.report.shares import lines_of, together
 from singerkit.runner.running import as_known
 from singerkit.runner.states import bookmarks_of, names_streams
 from singerkit.runner.store.base import DamagedStateError, RunRecord, StateStore
@@ -128,11 +129,20 @@ def believable(runs: Iterable[RunRecord], now: datetime) -> list[RunRecord]:
 def _standing(store: StateStore, expected: Expectation, now: datetime) -> Standing:
     """Look at the runs with the pipeline's state key: those of other environments, and backfills, are none of its."""
     found = store.runs(expected.pipeline, limit=_RUNS_LOOKED_AT)
-    runs = [run for run in believable(found, now) if run.state_key == expected.state_key]
-    success = next((run for run in runs if run.status == "success"), None)
-    behind = runs.index(success) if success else len(runs)
-    if success is None and len(found) == _RUNS_LOOKED_AT:
-        success = store.newest_success(expected.pipeline, expected.state_key)
+    lines = lines_of(believable(found, now), expected.state_key)
+    successes = [next((run for run in line if run.status == "success"), None) for line in lines]
+    failures = [
+        run
+        for line, success in zip(lines, successes, strict=True)
+        for run in line[: line.index(success) if success else None]
+        if run.status != "running"
+    ]
+    if successes == [None] and len(found) == _RUNS_LOOKED_AT:
+        successes = [store.newest_success(expected.pipeline, expected.state_key)]
+    whole = [success for success in successes if success is not None]
+    success = together(whole) if len(whole) == len(lines) else None
+    newest = [line[0] for line in lines if line]
+    bad = [run for run in newest if run.status not in ("success", "running")]
     try:
         stored, is_damaged = store.get(expected.state_key), False
     except DamagedStateError:
@@ -140,11 +150,11 @@ def _standing(store: StateStore, expected: Expectation, now: datetime) -> Standi
     return Standing(
         pipeline=expected.pipeline,
         state_key=expected.state_key,
-        last_run=runs[0] if runs else None,
+        last_run=max(bad or newest, key=lambda run: run.started, default=None),
         last_success=success,
         age_s=(now - success.ended).total_seconds() if success and success.ended else None,
         stale_after_s=expected.stale_after_s,
-        failures=sum(run.status != "running" for run in runs[:behind]),
+        failures=len(failures),
         lags=_lags(stored.state, now) if stored else {},
         is_damaged=is_damaged,
     )

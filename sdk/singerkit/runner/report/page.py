@@ -9,6 +9,7 @@ from html import escape
 from singerkit.runner.report.freshness import Standing
 from singerkit.runner.report.plots import freshness_plot, history_plot, rate_plot
 from singerkit.runner.report.refused import refused_in
+from singerkit.runner.report.shares import is_of
 from singerkit.runner.report.spans import span
 from singerkit.runner.store.base import RunRecord
 
@@ -49,7 +50,7 @@ def _parts(standings: Sequence[Standing], runs: Sequence[RunRecord], now: dateti
     yield f'<p class="muted">as of {now:%Y-%m-%d %H:%M} UTC</p>'
     yield from _overview(standings)
     for standing in sorted(standings, key=lambda standing: standing.is_healthy):
-        own = [run for run in runs if (run.pipeline, run.state_key) == (standing.pipeline, standing.state_key)]
+        own = [run for run in runs if run.pipeline == standing.pipeline and is_of(run, standing.state_key)]
         yield from _section(standing, own[:_RUNS_SHOWN][::-1], now)
     yield "</body></html>\n"
 

@@ -34,6 +34,7 @@ _BEGINS_ANEW = (
     "it begins from the start. What was loaded is loaded again, and replaces itself where the stream has key "
     "properties; elsewhere it is there twice."
 )
+_UNITS = "its units go on from where they came to."
 _NEXT = {
     "unacknowledged": "See in the target's log why it printed no state for what it was given; then run again.",
     "config": "Mend what is named above, then run again; no bookmark has moved.",
@@ -51,7 +52,7 @@ def summary(record: RunRecord, before: StoredState | None = None, after: StoredS
     if record.failure:
         lines += ["", f"  {record.failure}"]
     lines += [f"    {line}" for line in _last_lines(record)]
-    lines += ["", *_rows(record), *_refused(record), *_bookmarks(before, after)]
+    lines += ["", *_rows(record), *_refused(record), *_bookmarks(before, after)] if _begun(record) else []
     if record.status not in ("success", "running"):
         lines += ["", f"  What to do: {_what_to_do(record, after)}"]
         lines += [f"  See it again: singerkit show {record.id}"]
@@ -72,6 +73,10 @@ def headline(record: RunRecord) -> str:
     return f"{record.pipeline} {words}" + (f" ({how})" if how else "")
 
 
+def _begun(record: RunRecord) -> bool:
+    return record.facts.get("begun", True) is not False
+
+
 def _failed_mapper(record: RunRecord) -> str | None:
     """Name the mapper that failed, where it was one: it stands between tap and target."""
     between = list(record.facts.get("codes") or {})[1:-1]
@@ -81,9 +86,11 @@ def _failed_mapper(record: RunRecord) -> str | None:
 
 def _what_to_do(record: RunRecord, after: StoredState | None) -> str:
     """Say what to do next: what comes again for certain has to be mended first."""
+    if not _begun(record):
+        return "Mend what is named above, then run again. It did not begin: nothing was read, and the bookmarks stand."
     if record.status in _NEXT:
         return _NEXT[record.status]
-    resumes = _RESUMES if after else _BEGINS_ANEW
+    resumes = _UNITS if record.facts.get("units") else _RESUMES if after else _BEGINS_ANEW
     if record.facts.get("will_recur"):
         return (
             f"Mend what is named above first, or it fails the same way again. Then it is safe to run again: {resumes}"
