@@ -380,6 +380,26 @@ def test_a_store_that_is_away_when_a_run_ends_takes_nothing_of_it_back(bench, mo
     assert any("no route" in line for _, line in bench.shown.lines)
 
 
+def test_a_newer_state_follows_one_whose_answer_was_lost(bench, monkeypatch):
+    real = bench.store.put
+    keeper = Keeper(bench.store, bench.job(), run="r", listener=bench.shown)
+
+    def lost(*arguments, **said):
+        real(*arguments, **said)
+        raise StoreAwayError("no route")
+
+    keeper.acknowledge({"bookmarks": {"s": {"n": 1}, "t": {"n": 1}}})
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "put", lost)
+        with pytest.raises(StoreAwayError):
+            keeper.persist()
+    keeper.acknowledge(LAST)
+    keeper.persist()
+    keeper.close()
+    assert bench.state == {"bookmarks": {"s": {"n": 10}, "t": {"n": 1}}}
+    assert (keeper.stored, bench.store.get("p").revision) == (bench.store.get("p"), 2)
+
+
 def test_a_state_that_another_run_stored_since_is_not_taken_for_ours(bench, monkeypatch):
     real = bench.store.put
 

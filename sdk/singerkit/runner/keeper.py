@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -24,7 +24,6 @@ from singerkit.runner.store.base import (
     State,
     StateStore,
     StoreAwayError,
-    StoredState,
     StoreError,
 )
 from singerkit.runner.supervise.attempt import Progress
@@ -166,24 +165,26 @@ class Keeper:
         """Persist the newest state that the target vouches for, merged into what was there."""
         if self._pending is None:
             return
-        before = self.stored
-        # A mirror shows what is there; the target itself joined nothing.
-        state = self._pending if self._job.state_in_target else merged(self.state or {}, self._pending)
         self._persisted = monotonic()
-        if before is None or state != before.state:
-            self.stored = self._put(state, before.revision if before else None)
-            if self.stored.revision % _REVISIONS_AT_ONCE < _IN_A_ROW:
-                self._forget_old_revisions()
-        self._pending = None
-
-    def _put(self, state: State, expected: int | None) -> StoredState:
         try:
-            return self._store.put(self._key, state, expected=expected, lease=self._lease, run=self.run)
+            self._put(self._pending)
         except ConflictError:
             found = self._store.get(self._key)
-            if found is None or (found.run, found.state) != (self.run, state):
+            if found is None or found.run != self.run:
                 raise
-            return found  # it was stored before, and the answer was lost
+            self.stored = found  # by ourselves, and the answer was lost
+            self._put(self._pending)
+        self._pending = None
+
+    def _put(self, new: Mapping[str, Any]) -> None:
+        # A mirror shows what is there; the target itself joined nothing.
+        state = dict(new) if self._job.state_in_target else merged(self.state or {}, new)
+        if self.stored is not None and state == self.stored.state:
+            return
+        expected = self.stored.revision if self.stored else None
+        self.stored = self._store.put(self._key, state, expected=expected, lease=self._lease, run=self.run)
+        if self.stored.revision % _REVISIONS_AT_ONCE < _IN_A_ROW:
+            self._forget_old_revisions()
 
     def _forget_old_revisions(self) -> None:
         if self._job.retention.revisions:
