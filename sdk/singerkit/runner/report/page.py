@@ -26,7 +26,8 @@ td, th { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line) }
 section { border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.2rem; margin: 1.2rem 0 }
 .badge { border-radius: 1rem; color: #fff; font-size: .8rem; padding: .1rem .6rem; white-space: nowrap }
 .ok { background: var(--ok) } .bad { background: var(--bad) } .warn { background: var(--warn) }
-.plots { display: flex; flex-wrap: wrap; gap: 1.5rem; margin: .8rem 0 } figure { margin: 0; flex: 1 1 19rem }
+.plots { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); margin: .8rem 0 }
+figure { margin: 0 }
 figcaption { font-size: .85rem; opacity: .7 } svg { width: 100%; height: auto; display: block }
 pre { background: var(--soft); border-radius: .4rem; overflow-x: auto; padding: .6rem; font-size: .8rem }
 svg text { fill: currentColor; font: 10px system-ui, sans-serif; opacity: .7 }
@@ -56,7 +57,7 @@ def _parts(standings: Sequence[Standing], runs: Sequence[RunRecord], now: dateti
 
 
 def _overview(standings: Sequence[Standing]) -> Iterator[str]:
-    yield '<table><tr><th>pipeline<th>now<th class="right">last success<th class="right">may be'
+    yield '<table><tr><th>pipeline<th>now<th class="right">last success<th class="right">at most'
     yield '<th class="right">records<th class="right">oldest bookmark</tr>'
     for standing in standings:
         cells = (
