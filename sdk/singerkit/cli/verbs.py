@@ -90,10 +90,11 @@ Documentation: {DOCUMENTATION}
 """
 
 
-def _how_another_is_run(name: str) -> str:
-    if not name.startswith(("tap-", "target-", "mapper-")):
-        return ""
-    return f": a connector that does not come with singerkit is run as `{name}`, or by `singerkit run`"
+_HOW_ANOTHER_IS_RUN = ": a connector that does not come with singerkit is run as `{}`, or by `singerkit run`"
+
+
+def _is_connector(name: str) -> bool:
+    return name.startswith(("tap-", "target-", "mapper-"))
 
 
 class _Verbs(click.Group):
@@ -122,7 +123,8 @@ class _Verbs(click.Group):
         if name not in VERBS and not name.startswith("-"):
             from singerkit.config.problems import suggestion  # only a mistake needs it
 
-            hint = suggestion(name, [*CONNECTORS, *VERBS]) or _how_another_is_run(name)
+            known = [*CONNECTORS] if _is_connector(name) else [*CONNECTORS, *VERBS]
+            hint = suggestion(name, known) or (_HOW_ANOTHER_IS_RUN.format(name) if _is_connector(name) else "")
             ctx.fail(f"there is no command '{name}'{hint}")
         return super().resolve_command(ctx, args)
 

@@ -63,10 +63,10 @@ def _problems_in(error: Any, schema: Mapping[str, Any], config: Mapping[str, Any
         for part in inner:
             yield from _problems_in(part, schema, config)
     elif rule in ("required", "dependentRequired"):
-        unknown = _unknown_names(config, path, _siblings(schema, error.schema_path))
+        unknown = _unknown_names(config, path, _around(schema, error.schema_path))
         yield Problem((*path, wanted), f"is required{_written_for(wanted, unknown)}")
     elif rule in ("additionalProperties", "unevaluatedProperties"):
-        known = _siblings(schema, error.schema_path)
+        known = list(_around(schema, error.schema_path).get("properties") or {})
         for name in wanted:
             yield Problem((*path, name), f"is not a known setting{suggestion(name, known)}")
     elif rule == "propertyNames":
@@ -76,11 +76,13 @@ def _problems_in(error: Any, schema: Mapping[str, Any], config: Mapping[str, Any
         yield Problem(path, _what(rule, wanted))
 
 
-def _unknown_names(config: Any, path: _Path, known: Sequence[str]) -> list[str]:
-    """Give the names at a place of the config that its schema does not have; none where it says no names."""
+def _unknown_names(config: Any, path: _Path, schema: Mapping[str, Any]) -> list[str]:
+    """Give the names at a place of the config that its schema does not have; none where another rule names them."""
+    if not schema.get("properties") or schema.get("additionalProperties") is False:
+        return []
     for step in path:
         config = config[step]
-    return [name for name in config if name not in known] if known else []
+    return [name for name in config if name not in schema["properties"]]
 
 
 def _written_for(wanted: str, names: Sequence[str]) -> str:
@@ -90,14 +92,14 @@ def _written_for(wanted: str, names: Sequence[str]) -> str:
     return f"; is '{close[0]}' meant for it?" if close else ""
 
 
-def _siblings(schema: Any, rule_path: Sequence[str | int]) -> list[str]:
-    """Give the properties that stand beside a rule of a schema."""
+def _around(schema: Any, rule_path: Sequence[str | int]) -> Mapping[str, Any]:
+    """Give the part of a schema that a rule stands in; empty where its path can't be followed."""
     for step in rule_path[:-1]:
         try:
             schema = schema[step]
         except (LookupError, TypeError):
-            return []
-    return list(schema.get("properties") or {}) if isinstance(schema, dict) else []
+            return {}
+    return schema if isinstance(schema, dict) else {}
 
 
 def _intended_branch(error: Any) -> list[Any]:
