@@ -99,7 +99,7 @@ def test_a_writer_that_is_killed_leaves_the_old_state_or_the_new_one(url):
                     acknowledged = writer.stdout.readline()
                 time.sleep(chance.random() * 0.01)
                 writer.kill()
-                rest = writer.communicate()[0].splitlines(keepends=True)
+                rest = writer.stdout.readlines()  # not communicate(), which forgets what readline() had read ahead
             whole = [line for line in [acknowledged, *rest] if line.endswith("\n")]
             revision, number = map(int, whole[-1].split())
             stored = store.get("k")
