@@ -80,10 +80,10 @@ def test_a_misspelt_name_is_found_beside_the_one_that_is_required():
     assert config_problems({"files": [{"pth": "a"}]}, schema) == ["files[0].path: is required; is 'pth' meant for it?"]
     assert config_problems({"files": [{"patch": "a"}]}, schema) == ["files[0].path: is required"]
     files["items"]["additionalProperties"] = False
-    assert config_problems({"files": [{"pth": "a"}]}, schema) == [
+    assert set(config_problems({"files": [{"pth": "a"}]}, schema)) == {
         "files[0].path: is required",
         "files[0].pth: is not a known setting; did you mean 'path'?",
-    ]
+    }
 
 
 def test_formats_are_left_to_the_connector():
