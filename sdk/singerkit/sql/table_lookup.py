@@ -96,11 +96,12 @@ class TableLookup(DatabaseAccess):
     @contextmanager
     def _looking_once(self) -> Iterator[None]:
         """Ask for the columns of a table once while this lasts, in this thread, and anew after a change."""
-        self._looking.known = {}
+        looking = self._looking
+        looking.known = {}
         try:
             yield
         finally:
-            del self._looking.known
+            del looking.known
 
     def _look_again(self) -> None:
         getattr(self._looking, "known", {}).clear()
