@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from singerkit.errors import ConfigurationError
-from singerkit.schema.walk import rebuild, spelt_out, walk
+from singerkit.schema.walk import object_schema, rebuild, walk
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
@@ -92,7 +92,7 @@ def _target(document: Schema, reference: str) -> Schema:
     found: Any = document
     for token in unquote(reference).split("/")[1:]:
         found = _member(found, token.replace("~1", "/").replace("~0", "~"))
-    found = spelt_out(found)
+    found = object_schema(found)
     if not isinstance(found, dict):
         raise ConfigurationError(f"schema: '{reference}' points to nothing")
     return found

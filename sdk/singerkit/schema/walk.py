@@ -97,13 +97,13 @@ def spell_out(schema: Schema) -> Schema:
 
     def change(_: Breadcrumb, part: Schema) -> Schema:
         if isinstance(part.get("properties"), dict):
-            part["properties"] = {name: spelt_out(member) for name, member in part["properties"].items()}
+            part["properties"] = {name: object_schema(member) for name, member in part["properties"].items()}
         return part
 
     return rebuild(schema, change)
 
 
-def spelt_out(schema: Any) -> Any:
+def object_schema(schema: Any) -> Any:
     """Give the object that means the same as a boolean schema; what is none stays."""
     if not isinstance(schema, bool):
         return schema
