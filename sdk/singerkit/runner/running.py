@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from singerkit.clock import instant_of, utc_now, utc_now_text
+from singerkit.clock import instant_of, utc_now, utc_now_text, utc_text
 from singerkit.runner.keeper import LEASE_S
 from singerkit.runner.store.base import RunRecord
 from singerkit.runner.supervise.attempt import Progress
@@ -13,6 +13,8 @@ from singerkit.runner.supervise.outcome import Status, exit_code_of
 
 #: A run says something several times in a lease; who is silent for so many leases is gone.
 _SILENT_LEASES = 3
+#: What is dated so much later than now was so by a clock that was wrong then: machines differ by less (seconds).
+_AHEAD_S = 3600.0
 _SEEN, _LEASE_S = "seen", "lease_s"
 
 
@@ -44,7 +46,19 @@ def crashed_run(record: RunRecord) -> RunRecord:
 
 
 def as_known(record: RunRecord, now: datetime | None = None) -> RunRecord:
-    """Give a record as it has to be understood: of a run that is silent for too long, that it crashed."""
+    """Give a record as it has to be understood, whatever the clocks said.
+
+    A run that is silent for too long crashed. One that ended after now is only known to have begun: its clock jumped
+    ahead while it lasted, and has been set right since.
+    """
+    now = now or utc_now()
+    if record.status != "running":
+        return replace(record, ended=record.started) if record.ended and _is_ahead(record.ended, now) else record
     silent_after_s = _SILENT_LEASES * float(record.facts.get(_LEASE_S, LEASE_S))
-    is_silent = ((now or utc_now()) - seen(record)).total_seconds() > silent_after_s
-    return crashed_run(record) if record.status == "running" and is_silent else record
+    last = record.started if _is_ahead(seen(record), now) else seen(record)
+    is_silent = (now - last).total_seconds() > silent_after_s
+    return crashed_run(replace(record, facts={**record.facts, _SEEN: utc_text(last)})) if is_silent else record
+
+
+def _is_ahead(at: datetime, now: datetime) -> bool:
+    return (at - now).total_seconds() > _AHEAD_S
