@@ -13,6 +13,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from singerkit.runner.prepare import prepare
 from singerkit.runner.project import load_project
 from singerkit.runner.running import seen
 from singerkit.runner.scale_out import ScaleOut
-from singerkit.runner.store.base import LockedError, StoreAwayError
+from singerkit.runner.store.base import LockedError, RunRecord, StoreAwayError
 from singerkit.runner.store.open import open_store
 from singerkit.runner.unit_runs import Where
 from singerkit.runner.units import Unit, plan_units, unit_job
@@ -376,11 +377,13 @@ def test_steps_after_units_know_the_run_and_show_no_secret(tmp_path, bench):
     )
     units = plan_units(job, tmp_path)
     store = open_store(project.state_url)
+    store.log(RunRecord(id="killed", pipeline="p", state_key="p", started=utc_now() - timedelta(days=1)))
     where = Where(str(tmp_path / "singer.toml"), None, project.state_url)
     with ThreadPoolExecutor(2) as executor:
         workers = Workers(executor, lambda: 2, lambda function: function(), lambda error: False)
         record = ScaleOut(job, units, where, store, bench.shown)(workers, lambda unit: bench.shown)
     revision = store.get("p").revision
+    assert store.run("killed").status == "crashed"
     store.close()
     assert set(facts.read_text().splitlines()) >= {
         f"SINGERKIT_RUN_ID={record.id}",

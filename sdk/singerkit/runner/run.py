@@ -25,7 +25,7 @@ from singerkit.runner.listener import Listener
 from singerkit.runner.private_files import PrivateFolder
 from singerkit.runner.programs import commands_of, secrets_taken_over
 from singerkit.runner.report.refused import refused_fact
-from singerkit.runner.running import beaten, crashed_run, signs_of_life
+from singerkit.runner.running import beaten, close_crashed, signs_of_life
 from singerkit.runner.signals import rest, signals_into
 from singerkit.runner.states import bookmarks_of, names_streams, without_streams
 from singerkit.runner.store.base import RunRecord, State, StateStore
@@ -39,9 +39,6 @@ from singerkit.telemetry.redact import Redactor
 def new_run_id() -> str:
     """Give an id that sorts by time: ``20260131T235959-1a2b3c``."""
     return f"{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
-_LOOKED_BACK = 20
 
 
 class _Stopped(Exception):
@@ -101,7 +98,7 @@ class Run:
                 "pid": os.getpid(),
             },
         )
-        self._close_crashed()
+        close_crashed(self.store, self.job)
         self.store.log(record)
         keeper.beat = lambda progress: self.store.log(beaten(record, self._moved(progress)))
         self.listener.started(self.job, record)
@@ -122,12 +119,6 @@ class Run:
         keeper.forget_old_runs()
         self.listener.ended(record, before, keeper.stored)
         return record
-
-    def _close_crashed(self) -> None:
-        """Say of earlier runs that never ended that they crashed: who holds the lease knows that they are gone."""
-        for run in self.store.runs(self.job.name, limit=_LOOKED_BACK):
-            if run.status == "running" and run.state_key == self.job.state_key:
-                self.store.log(crashed_run(run))
 
     def _log(self, record: RunRecord, ending: Ending, keeper: Keeper, attempts: int) -> RunRecord:
         after = keeper.stored

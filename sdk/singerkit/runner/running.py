@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from singerkit.clock import instant_of, utc_now, utc_now_text, utc_text
+from singerkit.runner.job import Job
 from singerkit.runner.keeper import LEASE_S
-from singerkit.runner.store.base import RunRecord
+from singerkit.runner.store.base import RunRecord, StateStore
 from singerkit.runner.supervise.attempt import Progress
 from singerkit.runner.supervise.outcome import Status, exit_code_of
 
@@ -15,6 +16,7 @@ from singerkit.runner.supervise.outcome import Status, exit_code_of
 _SILENT_LEASES = 3
 #: What is dated so much later than now was so by a clock that was wrong then: machines differ by less (seconds).
 _AHEAD_S = 3600.0
+_LOOKED_BACK = 20
 _SEEN, _LEASE_S = "seen", "lease_s"
 
 
@@ -43,6 +45,16 @@ def crashed_run(record: RunRecord) -> RunRecord:
         exit_code=exit_code_of(Status.CRASHED),
         failure="The runner was killed, or its machine stopped.",
     )
+
+
+def close_crashed(store: StateStore, job: Job) -> None:
+    """Say of earlier runs of a job that never ended that they crashed: who holds its lease knows that they are gone.
+
+    Errors: ``StoreError``.
+    """
+    for run in store.runs(job.name, limit=_LOOKED_BACK):
+        if run.status == "running" and run.state_key == job.state_key:
+            store.log(crashed_run(run))
 
 
 def as_known(record: RunRecord, now: datetime | None = None) -> RunRecord:

@@ -26,7 +26,7 @@ from singerkit.runner.keeper import Keeper, lease_seconds
 from singerkit.runner.listener import Listener
 from singerkit.runner.report.refused import refused_in_all
 from singerkit.runner.run import new_run_id
-from singerkit.runner.running import beaten, crashed_run, signs_of_life
+from singerkit.runner.running import beaten, close_crashed, crashed_run, signs_of_life
 from singerkit.runner.signals import rest, signals_into
 from singerkit.runner.store.base import FencedError, LockedError, RunRecord, StateStore, StoreAwayError
 from singerkit.runner.supervise.outcome import Status, exit_code_of
@@ -117,6 +117,7 @@ class ScaleOut:
             revision_before=before.revision if before else None,
             facts={**signs_of_life(keeper.lease_s), "labels": dict(self._job.labels), "units": len(self._units)},
         )
+        close_crashed(self._store, self._job)
         self._store.log(record)
         keeper.beat = lambda progress: self._store.log(beaten(record, progress))
         self._listener.started(self._job, record)
