@@ -117,6 +117,18 @@ def test_what_a_target_prints_besides_states_is_shown_and_changes_nothing(bench)
     assert any("no state; it is left out: Loading" in line for _, line in bench.shown.lines)
 
 
+def test_a_tap_in_the_place_of_the_target_is_told_of_and_its_states_count_for_nothing(bench):
+    record = bench.run(tap=TARGET, target=TAP)
+    assert (record.status, record.exit_code, bench.state) == ("config", 2, None)
+    assert "target wrote a SCHEMA message, as taps do, and was given none" in record.failure
+    assert "the tap comes first, the target last" in record.failure
+
+
+def test_a_target_that_repeats_its_input_does_not_vouch_for_it(bench):
+    record = bench.run(target="for line in sys.stdin: write(line, end='')")
+    assert (record.status, bench.state) == ("unacknowledged", None)
+
+
 def test_a_tap_without_states_has_nothing_to_acknowledge(bench):
     record = bench.run(tap=TAP.replace('write({"type": "STATE"', '0 and write({"type": "STATE"'))
     assert (record.status, bench.state, len(bench.ids)) == ("success", None, 10)

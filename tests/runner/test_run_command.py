@@ -20,6 +20,7 @@ from singerkit.runner.store.open import open_store
 class Done(NamedTuple):
     code: int
     said: str
+    shown: str
 
 
 class Shop:
@@ -49,7 +50,7 @@ class Shop:
             text=True,
             timeout=60,
         )
-        return Done(ended.returncode, ended.stderr)
+        return Done(ended.returncode, ended.stderr, ended.stdout)
 
     def store(self):
         return open_store(f"sqlite:///{self.folder / '.singerkit' / 'state.db'}")
@@ -178,3 +179,24 @@ def test_units_that_can_not_be_planned_are_told_of(shop, options, key):
     assert shop.run("run", "a", *options).code == 3
     assert [(event["run"]["state_key"], event["run"]["status"]) for event in told(shop)] == [(key, "tap_failed")]
     assert "no such host" in told(shop)[0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tap-x", "--config", "c.json", "target-y"], ["No such option '--config'", '"tap-x --config a.json"']),
+        ([], ["Name a pipeline of singer.toml, or a tap and a target"]),
+    ],
+)
+def test_what_beginners_type_is_answered_with_what_to_type(shop, words, said):
+    done = shop.run("run", *words)
+    assert done.code == 2
+    assert all(word in done.said for word in said)
+    assert "Traceback" not in done.said
+
+
+def test_a_connector_behind_a_launcher_goes_by_its_own_name(shop):
+    python = shlex.join([sys.executable, "-m", "singerkit"])
+    done = shop.run("run", f"{python} tap-csv", f"{python} target-jsonl --config target.json", "--dry-run")
+    assert done.code == 0, done.said
+    assert "pipeline   tap-csv-to-target-jsonl-" in done.shown

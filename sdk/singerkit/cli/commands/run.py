@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -43,9 +44,32 @@ the first that failed, and 75 only where none did.
 """
 #: A signal's number is added to this.
 _STOPPED = 128
+_CONNECTOR = re.compile(r"(tap|target|map|mapper)[-_][\w-]+")
 
 
-@click.command("run", help=_HELP)
+class _RunCommand(click.Command):
+    """The command, with a word on what beginners write."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Take the words apart.
+
+        Errors: ``click.UsageError``.
+        """
+        try:
+            return super().parse_args(context, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"{error.format_message()} A connector's own options go with its name, in quotes:"
+                ' singerkit run "tap-x --config a.json" "target-y --config b.json"',
+                context,
+            ) from None
+        except click.MissingParameter:
+            raise click.UsageError(
+                "Name a pipeline of singer.toml, or a tap and a target, as in: singerkit run tap-x target-y", context
+            ) from None
+
+
+@click.command("run", cls=_RunCommand, help=_HELP)
 @click.argument("what", nargs=-1, required=True, shell_complete=complete_pipelines)
 @workplace_options
 @click.option("--state-key", help="The state's name in the store.")
@@ -191,7 +215,9 @@ def _program(command: str) -> Program:
     words = words_of(command, "the command line")
     if not words:
         raise ConfigurationError("a command is empty")
-    name = os.path.basename(words[0])  # noqa: PTH119 - a word, no path of ours
+    names = [os.path.basename(word) for word in words]  # noqa: PTH119 - words, no paths of ours
+    # Behind a launcher, as in `uv run tap-x` and `python -m tap_x`, the connector's name says more than the program's.
+    name = next((name for name in names if _CONNECTOR.fullmatch(name)), names[0])
     return Program(name=name, argv=found_program(Path.cwd(), words, f"'{command}'"))
 
 

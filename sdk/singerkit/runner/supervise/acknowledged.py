@@ -10,12 +10,16 @@ from singerkit.clock import monotonic
 from singerkit.protocol.codec import decode_exact
 
 _READ_BYTES = 1 << 16
+#: What only taps write.
+_OF_TAPS = frozenset({"SCHEMA", "RECORD", "BATCH", "ACTIVATE_VERSION"})
 
 
 class Acknowledged:
     """Reads a target's stdout in a thread of its own (:meth:`run`).
 
     ``latest`` is the newest state and ``count`` how many there were; ``noise`` counts lines that are no state.
+    ``message`` is the type of the first message that only taps write: whoever writes one repeats its input, or is a
+    tap, and vouches for nothing from then on.
     """
 
     def __init__(self, source: IO[bytes], on_noise: Callable[[str], None]) -> None:
@@ -25,6 +29,7 @@ class Acknowledged:
         self.latest: dict[str, Any] | None = None
         self.count = 0
         self.noise = 0
+        self.message: str | None = None
         self.last_activity = monotonic()
 
     def run(self) -> None:
@@ -41,22 +46,25 @@ class Acknowledged:
     def _take(self, line: bytes) -> None:
         if not line.strip():
             return
-        state = _state_in(line)
-        if state is None:
+        value = _object_in(line)
+        kind = (value or {}).get("type")
+        if self.message is None and kind in _OF_TAPS:
+            self.message = kind
+        if value is None or self.message is not None:
             self.noise += 1
             if self.noise == 1:
                 self._on_noise(line.decode("utf-8", "replace"))
             return
-        self.latest = state
+        # Some targets print a state within a message.
+        within = value.get("value")
+        self.latest = within if kind == "STATE" and isinstance(within, dict) else value
         self.count += 1
 
 
-def _state_in(line: bytes) -> dict[str, Any] | None:
-    """Give a line's state: a JSON object; also as some targets print it, within a STATE message."""
+def _object_in(line: bytes) -> dict[str, Any] | None:
+    """Give a line's JSON object, if it is one."""
     try:
         value = decode_exact(line)
     except (ValueError, RecursionError):
         return None
-    if isinstance(value, dict) and value.get("type") == "STATE" and isinstance(value.get("value"), dict):
-        value = value["value"]
     return value if isinstance(value, dict) else None

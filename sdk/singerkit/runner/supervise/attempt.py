@@ -281,6 +281,11 @@ class _Supervision:
         """Whether a line was no Singer message."""
         return any(forwarder.refused for forwarder in self._plumbing.forwarders)
 
+    @property
+    def _is_reversed(self) -> bool:
+        """Whether a tap seems to stand where the target belongs."""
+        return self._plumbing.states.message is not None and self._plumbing.forwarders[-1].counts.is_empty
+
     def _facts(self, target_follows: bool) -> Facts:
         plumbing = self._plumbing
         *writers, target = plumbing.children
@@ -295,6 +300,7 @@ class _Supervision:
             acknowledged=not into_target.has_state or into_target.last_state == plumbing.states.latest,
             sent=not into_target.counts.is_empty,
             printed=plumbing.states.count > 0,
+            reversed_order=self._is_reversed,
             target_follows=target_follows,
         )
 
@@ -322,6 +328,9 @@ class _Supervision:
             yield f"It was stopped: {self._timed_out}."
         if self._signal is not None:
             yield f"It was stopped by signal {self._signal}."
+        if self._is_reversed:
+            wrote = f"{self._plumbing.target.name} wrote a {self._plumbing.states.message} message"
+            yield f"{wrote}, as taps do, and was given none: the tap comes first, the target last."
         for name in self._quit_early:
             yield f"{name} stopped before the end of its input."
         for writer, forwarder in zip(self._plumbing.children, self._plumbing.forwarders, strict=False):

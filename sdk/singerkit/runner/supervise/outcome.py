@@ -47,8 +47,8 @@ class Facts:
 
     Shape: ``writers_code`` is that of the tap, or of the mapper that failed; ``quit_early`` says that the target was
     gone before the end of its input; ``broken_input`` that a line was cut off or was no Singer message; ``sent`` that
-    anything reached the target; ``printed`` that it printed a state; ``target_follows`` that the target itself fails
-    where its input breaks off.
+    anything reached the target; ``printed`` that it printed a state; ``reversed_order`` that it was given nothing and
+    wrote messages, as a tap does; ``target_follows`` that the target itself fails where its input breaks off.
     """
 
     cancelled: bool = False
@@ -60,6 +60,7 @@ class Facts:
     acknowledged: bool = True
     sent: bool = True
     printed: bool = False
+    reversed_order: bool = False
     target_follows: bool = False
 
 
@@ -69,6 +70,7 @@ def status_of(facts: Facts) -> Status:
     table = (
         (facts.cancelled, Status.CANCELLED),
         (facts.timed_out, Status.TIMED_OUT),
+        (facts.reversed_order, Status.CONFIG),
         (facts.target_code == _EXIT_CONFIG and not facts.printed, Status.CONFIG),
         (
             facts.target_follows and facts.target_code == 1 and not facts.quit_early and tap_broke_off,
