@@ -115,6 +115,21 @@ def test_one_stream_is_cleared_or_all(shop):
     assert "no state 'shop' any more: its last one was revision 2" in done.said
 
 
+def test_what_units_left_is_cleared_with_their_pipeline(shop):
+    unit, other = "shop#orders-4f1c", "shop-2#orders-4f1c"
+    for key in (unit, other):
+        assert shop("set", key, "-", stdin=BOTH).code == 0
+    assert shop("clear", "shop", "--stream", "orders").code == 0
+    assert list(shop("export", unit).json["bookmarks"]) == ["customers"]
+    assert list(shop("export", other).json["bookmarks"]) == ["orders", "customers"]
+    assert shop("clear", "shop").code == 0
+    assert [row.split()[0] for row in shop("list").out.splitlines()[1:]] == [other]
+    assert shop("set", unit, "-", stdin=BOTH).code == 0
+    assert shop("clear", "shop").code == 0
+    assert shop("show", unit).code == 2
+    assert shop("clear", "shop").code == 2
+
+
 def test_an_old_revision_is_restored(shop):
     shop("set", "shop", "-", stdin=ONE)
     shop("clear", "shop")

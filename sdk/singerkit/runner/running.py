@@ -65,12 +65,13 @@ def as_known(record: RunRecord, now: datetime | None = None) -> RunRecord:
     """
     now = now or utc_now()
     if record.status != "running":
-        return replace(record, ended=record.started) if record.ended and _is_ahead(record.ended, now) else record
+        return replace(record, ended=record.started) if record.ended and is_ahead(record.ended, now) else record
     silent_after_s = _SILENT_LEASES * float(record.facts.get(_LEASE_S, LEASE_S))
-    last = record.started if _is_ahead(seen(record), now) else seen(record)
+    last = record.started if is_ahead(seen(record), now) else seen(record)
     is_silent = (now - last).total_seconds() > silent_after_s
     return crashed_run(replace(record, facts={**record.facts, _SEEN: utc_text(last)})) if is_silent else record
 
 
-def _is_ahead(at: datetime, now: datetime) -> bool:
+def is_ahead(at: datetime, now: datetime) -> bool:
+    """Tell whether an instant was written by a clock that was ahead of the time: such a one says nothing of today."""
     return (at - now).total_seconds() > _AHEAD_S

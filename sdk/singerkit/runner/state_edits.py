@@ -14,6 +14,7 @@ from singerkit.errors import ConfigurationError
 from singerkit.runner.state_changes import changes
 from singerkit.runner.states import ALL_STREAMS, bookmarks_of, names_streams, without_streams
 from singerkit.runner.store.base import DamagedStateError, Lease, State, StateStore, StoredState
+from singerkit.runner.units import KEY_MARK
 
 _LEASE_S = 120.0
 
@@ -70,15 +71,24 @@ class Editor:
             return self._put(leases[key], before, edit(before.state), run)
 
     def clear(self, key: str, streams: Collection[str]) -> Edit:
-        """Forget a key's state, or the bookmarks of some streams.
+        """Forget a key's state, or the bookmarks of some streams; also those of its units that were not gathered yet.
 
         Errors: ``ConfigurationError`` for a stream that has no bookmark.
         """
+        units = [other for other in self.store.keys() if other.startswith(f"{key}{KEY_MARK}")]
         if streams and ALL_STREAMS not in streams:
-            return self.change(key, lambda state: _without(key, state, streams), run="clear")
-        with self._leases("clear", key) as leases:
-            before = self._newest(key) or self.found(key)
-            self.store.delete(key, lease=leases[key], run="clear")
+            edit = self.change(key, lambda state: _without(key, state, streams), run="clear")
+            for unit in units:
+                self.change(unit, lambda state: without_streams(state, streams), run="clear")
+            return edit
+        with self._leases("clear", key, *units) as leases:
+            before = self._newest(key)
+            if before is None and not units:
+                self.found(key)  # says that there is none
+            for unit in units:
+                self.store.delete(unit, lease=leases[unit], run="clear")
+            if before is not None:
+                self.store.delete(key, lease=leases[key], run="clear")
             return Edit(key, before, None)
 
     def copy(self, source: str, to: str, *, replace: bool = False) -> Edit:

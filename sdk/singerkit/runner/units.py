@@ -164,7 +164,7 @@ def _told_by_tap(job: Job, tap: Command, files: PrivateFolder) -> Iterator[Unit]
     answer = ask(tap, [*options, "--units"])
     if answer.code:
         raise DiscoveryError(f"{tap.name} could not say its units {answer.failure(redactor)}")
-    for line in answer.output.decode("utf-8", "replace").splitlines():
+    for line in filter(str.strip, answer.output.decode("utf-8", "replace").splitlines()):
         try:
             said = json.loads(line)
             yield Unit(job.name, said["stream"], tuple(said["streams"]), said.get("context"), by_tap=True)

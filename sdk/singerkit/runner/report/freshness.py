@@ -11,7 +11,7 @@ from singerkit.clock import instant_of
 from singerkit.runner.report.refused import refused_in
 from singerkit.runner.report.schedule import longest_gap_s
 from singerkit.runner.report.shares import lines_of, together
-from singerkit.runner.running import as_known
+from singerkit.runner.running import as_known, is_ahead
 from singerkit.runner.states import bookmarks_of, names_streams
 from singerkit.runner.store.base import DamagedStateError, RunRecord, StateStore
 from singerkit.runner.units import KEY_MARK
@@ -19,8 +19,6 @@ from singerkit.runner.units import KEY_MARK
 #: What a run may take, on top of the schedule's gap, before its pipeline counts as stale.
 _GRACE_S = 900.0
 _RUNS_LOOKED_AT = 200
-#: A run that began so much later than now was written by a clock that was wrong: it says nothing of today (seconds).
-_AHEAD_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +121,7 @@ def known_by_runs(store: StateStore, now: datetime) -> list[Expectation]:
 
 def believable(runs: Iterable[RunRecord], now: datetime) -> list[RunRecord]:
     """Give runs as they have to be understood, without those of a clock that was ahead of the time."""
-    return [as_known(run, now) for run in runs if (run.started - now).total_seconds() < _AHEAD_S]
+    return [as_known(run, now) for run in runs if not is_ahead(run.started, now)]
 
 
 def _standing(store: StateStore, expected: Expectation, now: datetime) -> Standing:
@@ -138,7 +136,8 @@ def _standing(store: StateStore, expected: Expectation, now: datetime) -> Standi
         if run.status != "running"
     ]
     if successes == [None] and len(found) == _RUNS_LOOKED_AT:
-        successes = [store.newest_success(expected.pipeline, expected.state_key)]
+        older = store.newest_success(expected.pipeline, expected.state_key)
+        successes = list(believable([older], now)) if older else []
     whole = [success for success in successes if success is not None]
     success = together(whole) if len(whole) == len(lines) else None
     newest = [line[0] for line in lines if line]
