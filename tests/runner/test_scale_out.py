@@ -117,6 +117,16 @@ def test_units_are_small_json_and_the_same_every_time(tmp_path):
     assert place.call("plan", "p").stdout.splitlines() == lines
 
 
+def test_a_pipeline_that_selects_nothing_has_no_units(tmp_path):
+    place = Place(tmp_path)
+    project = tmp_path / "singer.toml"
+    project.write_text(project.read_text().replace("[targets", 'select = ["!parts.*", "!plain.*"]\n[targets', 1))
+    planned = place.call("plan", "p")
+    assert (planned.returncode, planned.stdout) == (0, ""), planned.stderr
+    ran = place.call("run", "p", "--executor", "local:2")
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_units_on_threads_are_gathered_into_one_state(tmp_path):
     place = Place(tmp_path)
     ended = place.call("run", "p", "--executor", "local:4")

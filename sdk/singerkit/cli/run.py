@@ -133,14 +133,14 @@ def _descriptor_1_to_stderr() -> Iterator[None]:
 
 
 def write_stdout(text: str) -> None:
-    """Print to stdout, to the end.
+    """Print to stdout, to the end: lines, the last one with its end; of no text nothing.
 
     Errors: ``OutputClosed`` when the reader is gone; ``ConfigurationError`` when there is no stdout.
     """
     if sys.stdout is None:
         raise ConfigurationError("stdout is closed, so the text has nowhere to go: send it to a program or a file")
     try:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.write(text + "\n" if text and not text.endswith("\n") else text)
         sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered would fail again when Python ends, with a message.

@@ -75,7 +75,7 @@ class Editor:
 
         Errors: ``ConfigurationError`` for a stream that has no bookmark.
         """
-        units = [other for other in self.store.keys() if other.startswith(f"{key}{KEY_MARK}")]
+        units = self.store.keys(f"{key}{KEY_MARK}")
         if streams and ALL_STREAMS not in streams:
             edit = self.change(key, lambda state: _without(key, state, streams), run="clear")
             for unit in units:
