@@ -41,14 +41,15 @@ def test_quarantine_keeps_what_is_refused_and_stores_the_rest(target, where):
     assert [entry["message"]["record"] for entry in kept] == [{"id": n, "name": [n]} for n in where]
     assert [entry["line"] for entry in kept] == [n + 2 for n in where]
     assert all("/name" in entry["error"] + str(entry["violations"]) for entry in kept)
-    assert f"{len(where)} records were refused and put into quarantine" in ended.err
+    refused = "1 record was" if len(where) == 1 else f"{len(where)} records were"
+    assert f"{refused} refused and put into quarantine" in ended.err
 
 
 def test_skip_counts_and_writes_nothing(jsonl):
     messages = [bad(n) if n == 3 else record(id=n, name="x") for n in range(20)]
     ended = jsonl.load(schema(), *messages, state(1), on_invalid="skip")
     assert ids(jsonl) == [n for n in range(20) if n != 3]
-    assert "1 records were refused and left out" in ended.err
+    assert "1 record was refused and left out" in ended.err
     assert '"metric":"refused_record_count","value":1,"tags":{"stream":"people"' in ended.err
     assert not (jsonl.folder.parent / "quarantine").exists()
 

@@ -217,5 +217,5 @@ def _waiting(progress: Progress, seconds: float) -> str:
     """Say which side makes the other one wait."""
     tap, target = progress.sent.waited_for_writer_s, progress.sent.waited_for_reader_s
     slower = "tap" if tap >= target else "target"
-    waits = f"waited {tap:,.0f} s for the tap, {target:,.0f} s for the target"
-    return f"{seconds:,.0f} s; the {slower} is the slower side ({waits}); {progress.states} states"
+    waits = f"waits: tap {tap:,.0f} s, target {target:,.0f} s"  # whole in 80 columns
+    return f"{seconds:,.0f} s; {progress.states:,} states; the {slower} is slower ({waits})"

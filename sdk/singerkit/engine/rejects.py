@@ -107,7 +107,8 @@ class Rejects:
         where = "left out" if self._folder is None else f"put into quarantine in {self._folder}"
         for stream, count in sorted(self._refused.items()):
             self._counters[stream].exit()
-            logger.warning("Stream '%s': %d records were refused and %s", stream, count, where)
+            refused = "1 record was" if count == 1 else f"{count} records were"
+            logger.warning("Stream '%s': %s refused and %s", stream, refused, where)
 
     def _file(self, folder: Path, stream: str) -> BinaryIO:
         if stream not in self._files:

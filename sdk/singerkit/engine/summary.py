@@ -44,4 +44,5 @@ def log_summary(summaries: Sequence[StreamSummary]) -> None:
         level = logging.ERROR if failed else logging.WARNING if summary.cause else logging.INFO
         logger.log(level, "%s", summary, extra={"stream_name": summary.stream})
     counts = [(outcome, sum(summary.outcome is outcome for summary in summaries)) for outcome in Outcome]
-    logger.info("Summary: %s", ", ".join(f"{count} {outcome}" for outcome, count in counts if count))
+    said = ", ".join(f"{count} {outcome}" for outcome, count in counts if count)
+    logger.info("Summary: %s", said or "no streams were read")

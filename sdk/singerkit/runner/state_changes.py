@@ -57,7 +57,10 @@ def _span(partitions: list[dict[str, Any]]) -> str:
     """Say between which positions partitions stand, where these are texts, as instants and days are."""
     positions = [part.get(_POSITION) for part in partitions]
     texts = sorted(position for position in positions if isinstance(position, str))
-    return f" ({_shown(texts[0])} to {_shown(texts[-1])})" if texts else ""
+    if not texts:
+        return ""
+    first, last = _shown(texts[0]), _shown(texts[-1])
+    return f" ({first})" if first == last else f" ({first} to {last})"
 
 
 def _shown(value: Any) -> str:
