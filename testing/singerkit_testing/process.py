@@ -346,14 +346,16 @@ class Running:
         if is_out_of_time():
             raise OutOfTime("the rule's time is over")
         self._collect_output()
+        seconds, first = self._exit_seconds or time.monotonic() - self._started, self._output.first_output
         return Outcome(
             command=self.command,
             exit_code=self._exit_code,
             stdout=self.stdout,
             stderr=self.stderr,
-            seconds=self._exit_seconds or time.monotonic() - self._started,
+            seconds=seconds,
             timed_out=self._timed_out,
-            first_output_s=None if self._output.first_output is None else self._output.first_output - self._started,
+            # What was there when it ended may be read a moment later.
+            first_output_s=None if first is None else min(first - self._started, seconds),
             cut=self._output.stdout.cut,
             left_behind=self._left_behind,
             peak_memory_bytes=self._peak_memory_bytes,
@@ -536,6 +538,8 @@ def start(
     limit = _limit.get()
     if limit is not None:
         limit.running.add(running)
+        if time.monotonic() >= limit.ends:  # cancelled meanwhile, by one who could not see this command yet
+            running.kill()
     return running
 
 

@@ -275,6 +275,7 @@ class Judging:
     def __init__(self, rules: Iterable[Rule], lab: Lab, *, workers: int) -> None:
         self._lab = lab
         self._begun: list[Limit] = []
+        self._is_closed = False
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rule")
         self._futures = {rule.id: self._pool.submit(self._work, rule) for rule in rules if not _goes_alone(rule)}
 
@@ -288,6 +289,7 @@ class Judging:
 
     def close(self) -> None:
         """End all that still goes on, at an interrupt too: no connector goes on without its judge."""
+        self._is_closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         for limit in self._begun:
             limit.cancel()
@@ -296,6 +298,8 @@ class Judging:
     def _work(self, rule: Rule) -> Result:
         limit = Limit(rule.timeout_s)
         self._begun.append(limit)
+        if self._is_closed:  # since this was taken from the queue
+            limit.cancel()
         return judge_one(rule, self._lab, limit)
 
 

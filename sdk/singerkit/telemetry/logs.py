@@ -112,7 +112,8 @@ class _Formatter(logging.Formatter):
             shown.append(f"... ({len(given) - MAX_DETAILS} more)")
         if record.exc_info and _is_debugging():
             text = "".join(traceback.format_exception(*record.exc_info))
-            shown += [line for line in text.splitlines() if line][-_MAX_TRACEBACK_LINES:]
+            # Not those that only point into the line above, which newer Pythons have many of.
+            shown += [line for line in text.splitlines() if line.strip(" ~^")][-_MAX_TRACEBACK_LINES:]
         return [self._clean(line, MAX_DETAIL) for line in shown]
 
 

@@ -152,7 +152,8 @@ def test_a_token_in_a_package_s_address_is_neither_locked_nor_shown(project, sin
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tap-b"], "has no connector 'tap-b'; did you mean 'tap-a'?"),
+        (["tap-aa"], "has no connector 'tap-aa'; did you mean 'tap-a'?"),
+        (["tap-b"], "has no connector 'tap-b'; it has tap-a, tap-csv, wrong"),
         (["tap-csv"], "'tap-csv' has no `package` in"),
         (["wrong"], "its package has no program 'tap-z'; it has: tap-a: name its program in `command`"),
         (["--project", "gone.toml"], "gone.toml can't be read: No such file or directory"),

@@ -59,8 +59,9 @@ def wanted_of(project: Project, names: Sequence[str] = ()) -> list[Wanted]:
     connectors = [(kind, name) for kind in KINDS for name in getattr(project.settings, kind)]
     packaged = [(kind, name) for kind, name in connectors if project.connector(kind, name).package]
     for name in names:
-        if name not in [known for _, known in connectors]:
-            hint = suggestion(name, [known for _, known in connectors])
+        known = [known for _, known in connectors]
+        if name not in known:
+            hint = suggestion(name, known) or f"; it has {', '.join(known) or 'none'}"
             raise ConfigurationError(f"{project.path} has no connector '{name}'{hint}")
         if name not in [known for _, known in packaged]:
             raise ConfigurationError(f"'{name}' has no `package` in {project.path}: there is nothing to install")
