@@ -228,6 +228,30 @@ def test_the_lease_is_kept_while_units_are_gathered(bench, monkeypatch):
     assert bench.store.keys() == ["p"]
 
 
+@pytest.mark.parametrize("is_given_back", [True, False])
+def test_a_unit_that_somebody_else_runs_is_waited_for_when_units_are_gathered(bench, monkeypatch, is_given_back):
+    monkeypatch.setattr("singerkit.runner.keeper._UNITS_WAIT_S", 20 if is_given_back else 0.1)
+    job, unit = bench.job(), Unit("p", "s", ("s",))
+    of_unit = Keeper(bench.store, unit_job(job, unit), run="r1", listener=bench.shown)
+    of_unit.acknowledge({"bookmarks": {"s": {"n": 1}}})
+    of_unit.persist()
+    looks = []
+
+    def tick():
+        looks.append(unit)
+        if is_given_back and len(looks) == 3:
+            of_unit.close()
+
+    with closing(Keeper(bench.store, job, run="r2", listener=bench.shown)) as keeper:
+        keeper.gather([unit], tick)
+    if is_given_back:
+        assert (bench.state, bench.store.keys()) == ({"bookmarks": {"s": {"n": 1}}}, ["p"])
+    else:
+        of_unit.close()
+        assert (bench.state, len(bench.store.keys())) == (None, 1)
+        assert any("somebody else runs" in line and unit.id in line for _, line in bench.shown.lines)
+
+
 @pytest.mark.parametrize("verb", ["acquire", "put", "delete"])
 def test_a_store_that_is_away_while_units_are_gathered_is_waited_for(bench, monkeypatch, verb):
     job, unit = bench.job(), Unit("p", "s", ("s",))

@@ -48,6 +48,8 @@ _RUNS_AT_ONCE = 50
 _REVISIONS_AT_ONCE = 100
 #: The lease and the state of a unit are numbered by its run and by who gathers it in turns.
 _IN_A_ROW = 2
+#: How long gathering waits for units that somebody else runs (seconds).
+_UNITS_WAIT_S = 30.0
 
 
 class Keeper:
@@ -209,16 +211,27 @@ class Keeper:
     def gather(self, units: Sequence[Unit], tick: Callable[[], None] = lambda: None) -> None:
         """Put the states of units into this one; ``tick`` is called before each of them.
 
+        A unit that somebody else runs is waited for a while, as it may be a run that a driver left which was killed.
+
         Errors: ``StoreError``; what ``tick`` raises.
         """
         before = self.stored.revision if self.stored else 0
-        for unit in units:
-            tick()
-            self.keep_lease()
-            self.insist(partial(gather, self._store, self._job, unit, self.run, self._lease))
+        until = monotonic() + _UNITS_WAIT_S
+        left = list(units)
+        while left := [unit for unit in left if not self._gathered(unit, tick)]:
+            if monotonic() > until:
+                names = ", ".join(unit.id for unit in left)
+                self._listener.log("singerkit", f"somebody else runs {names}; the next run gathers what that comes to")
+                break
+            time.sleep(_LOOK_AGAIN_S)
         self.stored = self._store.get(self._key)
         if self.stored and self.stored.revision // _REVISIONS_AT_ONCE > before // _REVISIONS_AT_ONCE:
             self._forget_old_revisions()
+
+    def _gathered(self, unit: Unit, tick: Callable[[], None]) -> bool:
+        tick()
+        self.keep_lease()
+        return self.insist(partial(gather, self._store, self._job, unit, self.run, self._lease))
 
     def close(self) -> None:
         """Give the lease back; where the store fails it ends by itself."""

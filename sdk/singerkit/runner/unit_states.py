@@ -33,10 +33,10 @@ def _part(entry: Any, context: Mapping[str, Any] | None) -> Any:
     return {"partitions": own} if own else None
 
 
-def gather(store: StateStore, job: Job, unit: Unit, owner: str, lease: Lease) -> None:
+def gather(store: StateStore, job: Job, unit: Unit, owner: str, lease: Lease) -> bool:
     """Put the state of a unit into the pipeline's and forget it; ``lease`` is of the pipeline's key.
 
-    A unit that somebody runs at this moment is left alone.
+    A unit that somebody runs at this moment is left alone, which gives ``False``.
 
     Errors: ``StoreError``.
     """
@@ -44,14 +44,15 @@ def gather(store: StateStore, job: Job, unit: Unit, owner: str, lease: Lease) ->
     try:
         of_unit = store.acquire(key, owner, 60)
     except LockedError:
-        return
+        return False
     try:
         part, whole = store.get(key), store.get(job.state_key)
         if part is None:
-            return
+            return True
         state = merged(whole.state if whole else {}, part.state)
         expected = whole.revision if whole else None
         store.put(job.state_key, state, expected=expected, lease=lease, run=owner)
         store.delete(key, lease=of_unit, run=owner)
+        return True
     finally:
         store.release(of_unit)
