@@ -105,6 +105,13 @@ def test_a_target_that_breaks_leaves_what_it_acknowledged(bench, end, status):
     assert bench.state == {"bookmarks": {"s": {"n": 5}}}
 
 
+def test_a_target_that_quits_is_to_blame_though_all_ended_while_nobody_looked(bench, monkeypatch):
+    monkeypatch.setattr(bench.shown, "progress", lambda progress: time.sleep(1), raising=False)
+    endless = TAP.replace("range(begin + 1, 11)", "range(begin + 1, 10**9)")
+    record = bench.run(tap=endless, target="time.sleep(0.3)\nsys.stdin.readline()")
+    assert record.status == "target_quit_early", record
+
+
 def test_a_target_that_does_not_acknowledge_is_no_success(bench):
     record = bench.run(target=TARGET.replace("write(message", "0 and write(message"))
     assert (record.status, record.exit_code, bench.state) == ("unacknowledged", 1, None)

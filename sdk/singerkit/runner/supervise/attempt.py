@@ -164,6 +164,7 @@ class _Supervision:
             self._watch_lines()
             self._watch_idleness()
             self._watcher.tick(self.progress)
+        self._watch_ends()  # all may have ended since it was looked at
 
     @property
     def progress(self) -> Progress:
